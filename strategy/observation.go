@@ -1,0 +1,136 @@
+package strategy
+
+import "time"
+
+// Observation is all that a decision may rest on, read at one moment. What could not be read is nil, with the
+// problem beside it: absence is never taken for "nothing there".
+type Observation struct {
+	Desired    *Desired // what Git asks for; nil when it asks for nothing that can be read
+	GitProblem string   // why Desired is nil: "deleted from Git", or the first mistake in its file
+
+	Cluster        *ClusterState
+	ClusterProblem string
+	// Unchanged is the rollout whose registration Nomad answered with "nothing to do": no job version carries its
+	// marker, and none will.
+	Unchanged string
+
+	Traffic        *TrafficState
+	TrafficProblem string
+
+	Sample        *Sample // nil also where no meter is configured
+	SampleProblem string
+}
+
+// ClusterState is what Nomad runs of a job.
+type ClusterState struct {
+	Exists      bool
+	Stopped     bool // registered, and stopped by a person or by Drover
+	Version     uint64
+	ModifyIndex uint64    // JobModifyIndex, for compare-and-set; 0 for a job that does not exist
+	Marker      Marker    // who registered this version; zero when it was not Drover
+	Revision    Revision  // of this version; Digest is "" when it cannot be known
+	LastGood    Installed // the version tagged good, else the newest one that Nomad calls stable; zero for none
+	GoodVersion uint64    // the version that carries the good tag
+	GoodTagged  bool      // whether any does
+	Count       int       // of the group that serves, as it is live
+	Deployment  Deployment
+	Allocs      []Alloc // those that still run or should; old ones that ended are left out
+	Unplaced    string  // why allocations could not be placed; "" when none is waiting
+	Check       *Check  // of the service that takes traffic
+	// ProgressDeadline bounds placing.
+	ProgressDeadline time.Duration
+}
+
+// Installed is a revision with the job version of Nomad that carries its spec.
+type Installed struct {
+	Revision Revision `json:"revision"`
+	Version  uint64   `json:"version"`
+}
+
+// Marker is what Drover writes beside a registration, to know its own again.
+type Marker struct {
+	Instance string   `json:"instance"`
+	Rollout  string   `json:"rollout"`
+	Revision Revision `json:"revision"`
+	Role     Role     `json:"role"`
+}
+
+// Role is why a version was registered.
+type Role string
+
+// The roles.
+const (
+	RoleCanary  Role = "canary"  // the revision on trial
+	RoleRestore Role = "restore" // the stable spec again, before promotion
+	RoleReverse Role = "reverse" // the stable spec again, as canaries, after promotion
+	RoleFirst   Role = "first"   // the first release of a job
+)
+
+// Deployment is the newest Nomad deployment of the job's current version.
+type Deployment struct {
+	ID       string // "" when there is none yet
+	Status   DeploymentStatus
+	Promoted bool           // or nothing in it needs promotion
+	Canaries map[string]int // desired canaries by group, only groups that have any
+	Text     string         // Nomad's description
+}
+
+// DeploymentStatus is Nomad's, reduced to what decisions need.
+type DeploymentStatus string
+
+// The statuses.
+const (
+	DeploymentNone       DeploymentStatus = ""
+	DeploymentRunning    DeploymentStatus = "running"
+	DeploymentSuccessful DeploymentStatus = "successful"
+	DeploymentFailed     DeploymentStatus = "failed"
+	DeploymentCancelled  DeploymentStatus = "cancelled"
+)
+
+// DesiredCanaries is the number of canaries over all groups.
+func (d Deployment) DesiredCanaries() int {
+	n := 0
+	for _, c := range d.Canaries {
+		n += c
+	}
+	return n
+}
+
+// Alloc is an allocation of the job.
+type Alloc struct {
+	ID      string
+	Group   string
+	Canary  bool   // belongs to the current deployment, as a canary, and that is not promoted
+	Fresh   bool   // belongs to the current deployment at all
+	Ready   bool   // running, healthy where a deployment says so, all its checks passing
+	Ending  bool   // told to stop, and not ended yet
+	Address string // of the service that takes traffic, host:port; "" when this group does not serve
+	Fault   Fault
+	Why     string // what the fault is, in Nomad's words
+}
+
+// Fault is whose fault it is that an allocation is not ready.
+type Fault int
+
+// The faults.
+const (
+	FaultNone Fault = iota // none, or not yet
+	FaultTask              // its own: a task failed for good, or checks stay unhealthy past the deadline
+	FaultNode              // the node's: lost, drained, disconnected
+)
+
+// TrafficState is what the router's instances report as in effect for the release.
+type TrafficState struct {
+	Splits []Split // one for each instance; an instance that knows nothing of the release reports a zero Split
+}
+
+// Registration asks Nomad for a new version of a job.
+type Registration struct {
+	Job         JobRef
+	Source      *JobSource // the spec from Git; nil when Version is meant
+	Version     uint64     // else the spec of this job version, as Nomad keeps it
+	Marker      Marker
+	Canaries    Canaries // written into the update block of every group, with auto_promote and auto_revert off
+	Steps       []Step   // for Canaries.Auto
+	ModifyIndex uint64   // compare-and-set: the live JobModifyIndex, 0 when the job must not exist
+}

@@ -1,0 +1,60 @@
+package strategy
+
+// Reason says why a decision was made, or why none can be. The code is for machines (log fields, metric labels); the
+// text is the sentence that people read in the log, the status and the issue.
+type Reason struct {
+	Code ReasonCode `json:"code"`
+	Text string     `json:"text"`
+}
+
+// ReasonCode is one of a closed set, so that it may label metrics.
+type ReasonCode string
+
+// Why a release rests.
+const (
+	UpToDate         ReasonCode = "up_to_date"        // Git asks for what runs
+	Promoted         ReasonCode = "promoted"          // the last rollout succeeded
+	NothingAsked     ReasonCode = "nothing_asked"     // the release is gone from Git, or cannot be read
+	AlreadyCondemned ReasonCode = "already_condemned" // Git asks for a revision that was rejected
+	AlreadyParked    ReasonCode = "already_parked"    // Git asks for a revision whose rollout was aborted
+	StoppedByPerson  ReasonCode = "stopped_by_person" // the job was stopped, and stays so
+	ChangedByOther   ReasonCode = "changed_by_other"  // the job was registered by somebody else
+	Refused          ReasonCode = "refused"           // the job cannot be released as asked
+)
+
+// How a rollout moves.
+const (
+	Started     ReasonCode = "started"
+	Superseded  ReasonCode = "superseded"
+	StepEntered ReasonCode = "step_entered"
+	Baking      ReasonCode = "baking"
+	StepsDone   ReasonCode = "steps_done"
+	Waiting     ReasonCode = "waiting" // for an effect of what was done
+	GoingBack   ReasonCode = "going_back"
+	Restored    ReasonCode = "restored"
+)
+
+// Why a rollout ends before its time.
+const (
+	GateFailed     ReasonCode = "gate_failed"
+	CanaryCrashed  ReasonCode = "canary_crashed"
+	CanaryUnready  ReasonCode = "canary_unhealthy" // past the deadline
+	RevertedInGit  ReasonCode = "reverted_in_git"
+	Unplaced       ReasonCode = "unplaced"
+	NodeLost       ReasonCode = "node_lost"
+	TookTooLong    ReasonCode = "took_too_long"
+	PromoteRefused ReasonCode = "promote_refused"
+	StableUnready  ReasonCode = "stable_unready" // the way back is blocked
+)
+
+// Why a rollout holds.
+const (
+	NomadUnreachable    ReasonCode = "nomad_unreachable"
+	RouterUnreachable   ReasonCode = "router_unreachable"
+	SplitNotInEffect    ReasonCode = "split_not_in_effect"
+	MetricsMissing      ReasonCode = "metrics_missing"
+	GateInconclusive    ReasonCode = "gate_inconclusive"
+	CanaryNotReady      ReasonCode = "canary_not_ready"
+	ForeignRegistration ReasonCode = "foreign_registration"
+	IntentUnreadable    ReasonCode = "intent_unreadable" // the release cannot be read from Git
+)

@@ -1,0 +1,150 @@
+package strategy
+
+import (
+	"slices"
+	"time"
+)
+
+// Phase is where a release is in its rollout.
+type Phase string
+
+// The phases. Holding is no phase but an overlay: Rollout.Hold.
+const (
+	// Resting: stable serves all. Left when Git asks for another revision: to Placing, to First when the job does
+	// not run, to Reversing when it was promoted before.
+	Resting Phase = "resting"
+	// Placing: the split is closed to the canaries and they are registered, weight 0. Left to Stepping when every
+	// desired canary is ready; to Restoring on a crash (condemned), a deadline or an abort (parked).
+	Placing Phase = "placing"
+	// Stepping: weight of the current step, baking. Left to the next step or Promoting when the bake is over and
+	// every gate passes; to Restoring when a gate fails (condemned), Git went back, or time is up (parked).
+	Stepping Phase = "stepping"
+	// Promoting: Nomad's deployment is promoted, old allocations end. Left to Resting when it is successful; to
+	// Reversing when it fails midway; to Restoring when the promotion stays refused.
+	Promoting Phase = "promoting"
+	// Restoring: weight 0, the stable spec registered again. Not interrupted. Left to Resting when stable is ready,
+	// to Blocked when it does not get so.
+	Restoring Phase = "restoring"
+	// Reversing: the way back after promotion: the old spec as canaries, all traffic to them, promoted. Not
+	// interrupted. Left to Resting, or to Blocked when they do not get ready.
+	Reversing Phase = "reversing"
+	// First: first release of a job; there is no stable beside it. Left to Resting when ready and baked; when it
+	// fails the job is stopped, and it is Resting, condemned.
+	First Phase = "first"
+	// Blocked: stable cannot be made ready; what is ready serves. Left when stable becomes ready, or by a new commit.
+	Blocked Phase = "blocked"
+)
+
+// Rollout is the record of one release: what is trusted, what is on trial, and how far it has come. It is a value;
+// Advance returns a new one.
+type Rollout struct {
+	Release string    `json:"release"`
+	Job     JobRef    `json:"job"`
+	Phase   Phase     `json:"phase"`
+	Since   time.Time `json:"since"`         // when the phase began
+	Hold    *Hold     `json:"hold,omitzero"` // why it may not go forward now
+	Reason  Reason    `json:"reason"`        // of the last decision
+	Seen    time.Time `json:"seen"`          // when Advance last ran
+
+	ID         string     `json:"id,omitempty"` // of the present or last rollout
+	Stable     Installed  `json:"stable,omitzero"`
+	Canary     Trial      `json:"canary,omitzero"`
+	Plan       Plan       `json:"plan,omitzero"` // frozen at the start
+	Base       uint64     `json:"base,omitempty"`
+	Registered bool       `json:"registered,omitempty"` // our registration was seen in Nomad
+	Opened     bool       `json:"opened,omitempty"`     // the canary had traffic
+	Step       int        `json:"step"`                 // index of the present step
+	Weight     Weight     `json:"weight"`               // the one decided last
+	Baked      Elapsed    `json:"baked,omitempty"`      // of the present step, holds left out
+	Ran        Elapsed    `json:"ran,omitempty"`        // since placed, for Plan.MaxDuration
+	Ending     *Outcome   `json:"ending,omitzero"`      // how the rollout will end, once it is decided
+	Evidence   Evidence   `json:"evidence,omitzero"`
+	Verdicts   []Verdict  `json:"verdicts,omitempty"`
+	Outbox     []Task     `json:"outbox,omitempty"`
+	Last       Outcome    `json:"last,omitzero"` // of the last rollout
+	Condemned  []Revision `json:"condemned,omitempty"`
+	Parked     Revision   `json:"parked,omitzero"`
+	Promoted   []Revision `json:"promoted,omitempty"` // the newest last
+	Timeline   []Event    `json:"timeline,omitempty"` // of the present or last rollout
+}
+
+// Elapsed is time on a clock that stops while a rollout holds.
+type Elapsed = time.Duration
+
+// Trial is the revision on trial and the commit that asked for it.
+type Trial struct {
+	Revision Revision `json:"revision"`
+	Commit   Commit   `json:"commit,omitzero"`
+	// Version is the job version that carries the spec, in Reversing after a failed promotion; else the spec comes
+	// from Git.
+	Version  uint64 `json:"version,omitempty"`
+	FromGit  bool   `json:"from_git,omitempty"`
+	Service  string `json:"service,omitempty"`
+	Replaces string `json:"replaces,omitempty"` // the rollout this one superseded
+}
+
+// Hold is a reason not to go forward, and since when.
+type Hold struct {
+	Reason Reason    `json:"reason"`
+	Since  time.Time `json:"since"`
+}
+
+// Outcome is how a rollout ended.
+type Outcome struct {
+	Kind     OutcomeKind `json:"kind"`
+	Revision Revision    `json:"revision"`
+	Reason   Reason      `json:"reason"`
+	At       time.Time   `json:"at,omitzero"`
+}
+
+// OutcomeKind is one of the ends of a rollout.
+type OutcomeKind string
+
+// The ends.
+const (
+	OutcomeNone       OutcomeKind = ""
+	OutcomePromoted   OutcomeKind = "promoted"
+	OutcomeCondemned  OutcomeKind = "condemned" // rejected for its own fault
+	OutcomeParked     OutcomeKind = "parked"    // aborted for no fault of its own
+	OutcomeWithdrawn  OutcomeKind = "withdrawn" // Git asked for the stable revision again
+	OutcomeSuperseded OutcomeKind = "superseded"
+)
+
+// Event is one line of a rollout's timeline.
+type Event struct {
+	At     time.Time `json:"at"`
+	Phase  Phase     `json:"phase"`
+	Step   int       `json:"step,omitempty"` // counted from 1
+	Weight Weight    `json:"weight"`
+	Reason Reason    `json:"reason"`
+}
+
+// The bounds that keep a record below 16 KiB.
+const (
+	maxTimeline  = 24
+	maxPromoted  = 20
+	maxCondemned = 20
+)
+
+// InMotion tells whether the release needs looking at all the time.
+func (r Rollout) InMotion() bool {
+	return (r.Phase != Resting && r.Phase != "") || len(r.Outbox) > 0
+}
+
+// IsCondemned tells whether the revision was rejected.
+func (r Rollout) IsCondemned(rev Revision) bool { return slices.Contains(r.Condemned, rev) }
+
+// WasPromoted tells whether the revision was live before.
+func (r Rollout) WasPromoted(rev Revision) bool { return slices.Contains(r.Promoted, rev) }
+
+// Delivered is the rollout with the task taken out of its outbox, and its result handed to the tasks that name it.
+func (r Rollout) Delivered(done Task, result string) Rollout {
+	r.Outbox = slices.Clone(r.Outbox)
+	r.Outbox = slices.DeleteFunc(r.Outbox, func(t Task) bool { return t.Kind == done.Kind && t.Rollout == done.Rollout })
+	for i := range r.Outbox {
+		if r.Outbox[i].Rollout == done.Rollout {
+			r.Outbox[i].Result = result
+		}
+	}
+	return r
+}

@@ -1,0 +1,54 @@
+package strategy
+
+import (
+	"slices"
+	"time"
+)
+
+// Track is one of the two sides of a split.
+type Track string
+
+// The tracks.
+const (
+	Stable Track = "stable" // the revision that is live and trusted
+	Canary Track = "canary" // the one on trial
+)
+
+// Endpoint is an allocation that takes requests.
+type Endpoint struct {
+	Alloc   string `json:"alloc"`
+	Address string `json:"address"` // host:port
+}
+
+// Check is the health check of a service, which routers that follow a split by themselves run too.
+type Check struct {
+	Type     string        `json:"type"` // http or tcp
+	Path     string        `json:"path,omitempty"`
+	Interval time.Duration `json:"interval,omitempty"`
+	Timeout  time.Duration `json:"timeout,omitempty"`
+}
+
+// Split is how the traffic of a release is divided between its tracks. Routers apply it as a whole.
+type Split struct {
+	Release   string `json:"release"`
+	Namespace string `json:"namespace"`
+	Service   string `json:"service"`
+	// Weight is what the canary gets of new requests; the rest goes to stable. An empty track gets nothing: the
+	// other one takes all.
+	Weight Weight `json:"weight"`
+	// Resting says that no rollout is under way. Then a router that follows the service's registrations by itself
+	// may add addresses that it does not know, to stable.
+	Resting bool       `json:"resting"`
+	Stable  []Endpoint `json:"stable,omitempty"`
+	Canary  []Endpoint `json:"canary,omitempty"`
+	Check   *Check     `json:"check,omitempty"`
+}
+
+// InEffect tells whether a router that reports got does what want asks. At rest the router follows the allocations
+// itself, so their lists are not compared.
+func (want Split) InEffect(got Split) bool {
+	if want.Weight != got.Weight || want.Resting != got.Resting || want.Service != got.Service || want.Namespace != got.Namespace {
+		return false
+	}
+	return want.Resting || (slices.Equal(want.Stable, got.Stable) && slices.Equal(want.Canary, got.Canary))
+}
