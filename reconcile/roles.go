@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"errors"
 
 	"github.com/drover-dev/drover/strategy"
 )
@@ -15,57 +14,24 @@ type Repository interface {
 	Head(ctx context.Context) (strategy.Commit, error)
 	// Files is every file below the configured path at a commit that Head or Log returned. The result is shared:
 	// callers do not change it.
-	Files(ctx context.Context, sha string) (Tree, error)
+	Files(ctx context.Context, sha string) (strategy.Tree, error)
 	// Log is the first-parent history from sha on, the newest first, sha included, at most limit commits.
 	Log(ctx context.Context, sha string, limit int) ([]strategy.Commit, error)
-	// Push commits the change on top of change.Parent and pushes it as compare-and-set: it returns ErrHeadMoved when
-	// the branch is no longer at Parent, ErrRefused when the remote does not let us.
-	Push(ctx context.Context, change Change) (strategy.Commit, error)
+	// Push commits the change on top of change.Parent and pushes it as compare-and-set: it returns strategy.ErrHeadMoved when
+	// the branch is no longer at Parent, strategy.ErrRefused when the remote does not let us.
+	Push(ctx context.Context, change strategy.Change) (strategy.Commit, error)
 }
-
-// Tree is the files of one commit by their path in the repository, slashes between the parts.
-type Tree map[string]File
-
-// File is a file with the hash of its content.
-type File struct {
-	Hash    string // Git's blob hash
-	Content []byte
-}
-
-// Change is a commit to be made. A nil file is a path to be deleted; paths that are not named stay.
-type Change struct {
-	Parent  string // the head that the change was made for
-	Files   map[string]*File
-	Message string
-}
-
-// What Push reports beside transport errors.
-var (
-	ErrHeadMoved = errors.New("the branch moved")
-	ErrRefused   = errors.New("the remote refused the push")
-)
 
 // Loader reads the releases out of a tree. It returns every release that is sound, and every mistake there is; a
 // mistake names its release where that is known.
-type Loader interface {
-	Load(tree Tree) ([]strategy.Release, []Mistake)
-}
-
-// Mistake is something wrong in the release repository.
-type Mistake struct {
-	Release string // "" when the file does not say whose it is
-	Path    string
-	Line    int
-	Text    string // one line: what is wrong
-	Detail  string // the whole diagnostic, with source and remedy
-}
+type Loader func(tree strategy.Tree) ([]strategy.Release, []strategy.Mistake)
 
 // Cluster is Nomad.
 //
-// Implementations are safe for concurrent use. Acts are idempotent. ErrConflict says that the job was changed since
+// Implementations are safe for concurrent use. Acts are idempotent. strategy.ErrConflict says that the job was changed since
 // it was observed; any other error means that the act may or may not have happened.
 type Cluster interface {
-	// Parse asks Nomad what a jobspec says. ErrInvalid says that it is wrong; the text names file, line and remedy.
+	// Parse asks Nomad what a jobspec says. strategy.ErrInvalid says that it is wrong; the text names file, line and remedy.
 	Parse(ctx context.Context, source strategy.JobSource) (strategy.JobSpec, error)
 	// Observe reads what runs of the job. service is the one that takes traffic, "" for none.
 	Observe(ctx context.Context, job strategy.JobRef, service string) (strategy.ClusterState, error)
@@ -74,7 +40,7 @@ type Cluster interface {
 	Register(ctx context.Context, r strategy.Registration) (unchanged bool, err error)
 	// Promote promotes a deployment; one that is promoted already is no error.
 	Promote(ctx context.Context, job strategy.JobRef, deployment string) error
-	// Stop stops the job, not purging it. ErrConflict when it is no longer at modifyIndex.
+	// Stop stops the job, not purging it. strategy.ErrConflict when it is no longer at modifyIndex.
 	Stop(ctx context.Context, job strategy.JobRef, modifyIndex uint64) error
 }
 
@@ -90,12 +56,6 @@ type Watcher interface {
 	// without a change, when the server's wait is over. An index of 0 returns at once.
 	Watch(ctx context.Context, job strategy.JobRef, index uint64) (uint64, error)
 }
-
-// What a Cluster reports beside transport errors.
-var (
-	ErrConflict = errors.New("the job was changed by somebody else")
-	ErrInvalid  = errors.New("the jobspec is wrong")
-)
 
 // Router is a load balancer that Drover steers.
 type Router interface {
@@ -114,31 +74,14 @@ type Meter interface {
 // Ledger keeps one record a release, with compare-and-set.
 type Ledger interface {
 	// Load is every record there is.
-	Load(ctx context.Context) ([]Record, error)
-	// Store writes a record and returns its new index. It returns ErrStale when the record stored is not of the
+	Load(ctx context.Context) ([]strategy.Record, error)
+	// Store writes a record and returns its new index. It returns strategy.ErrStale when the record stored is not of the
 	// index given, and writes nothing; index 0 stores a record that is not there yet.
-	Store(ctx context.Context, r Record) (index uint64, err error)
+	Store(ctx context.Context, r strategy.Record) (index uint64, err error)
 }
-
-// Record is a rollout as it is stored.
-type Record struct {
-	Rollout strategy.Rollout
-	Index   uint64
-}
-
-// ErrStale says that somebody else stored a record in the meantime.
-var ErrStale = errors.New("the record was changed by another instance")
 
 // Forge is where the repository is hosted.
 type Forge interface {
 	// OpenIssue opens an issue, or finds the one that carries the same marker, and returns its address.
-	OpenIssue(ctx context.Context, issue Issue) (url string, err error)
-}
-
-// Issue is what people are told about a rollback.
-type Issue struct {
-	Marker string // identifies it: the same marker is the same issue
-	Title  string
-	Body   string // Markdown
-	Labels []string
+	OpenIssue(ctx context.Context, issue strategy.Issue) (url string, err error)
 }

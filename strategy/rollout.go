@@ -148,3 +148,9 @@ func (r Rollout) Delivered(done Task, result string) Rollout {
 	}
 	return r
 }
+
+// Record is a rollout as it is stored.
+type Record struct {
+	Rollout Rollout
+	Index   uint64
+}

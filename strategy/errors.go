@@ -1,0 +1,18 @@
+package strategy
+
+import "errors"
+
+// The errors that callers branch on. Providers wrap them; everything else they return is a failure of transport, after
+// which an act may or may not have happened.
+var (
+	// ErrHeadMoved is a push that lost the race: the branch is no longer at the change's parent.
+	ErrHeadMoved = errors.New("the branch moved")
+	// ErrRefused is a push that the remote does not accept, such as onto a protected branch.
+	ErrRefused = errors.New("the remote refused the push")
+	// ErrConflict is an act on a job that was changed since it was observed.
+	ErrConflict = errors.New("the job was changed by somebody else")
+	// ErrInvalid is a jobspec that Nomad does not accept; the text names file, line and remedy.
+	ErrInvalid = errors.New("the jobspec is wrong")
+	// ErrStale is a record that somebody else stored in the meantime.
+	ErrStale = errors.New("the record was changed by another instance")
+)

@@ -1,0 +1,34 @@
+package strategy
+
+// Tree is the files of one commit by their path in the repository, slashes between the parts.
+type Tree map[string]File
+
+// File is a file with the hash of its content.
+type File struct {
+	Hash    string // Git's blob hash
+	Content []byte
+}
+
+// Change is a commit to be made. A nil file is a path to be deleted; paths that are not named stay.
+type Change struct {
+	Parent  string // the head that the change was made for
+	Files   map[string]*File
+	Message string
+}
+
+// Mistake is something wrong in the release repository.
+type Mistake struct {
+	Release string // "" when the file does not say whose it is
+	Path    string
+	Line    int
+	Text    string // one line: what is wrong
+	Detail  string // the whole diagnostic, with source and remedy
+}
+
+// Issue is what people are told about a rollback.
+type Issue struct {
+	Marker string // identifies it: the same marker is the same issue
+	Title  string
+	Body   string // Markdown
+	Labels []string
+}
