@@ -1,0 +1,103 @@
+package nomad
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/nomad/api"
+)
+
+// Cluster is Nomad as the reconciler sees it. It is safe for concurrent use; every method blocks for as long as Nomad
+// takes to answer, and returns when its context ends.
+type Cluster struct {
+	client   *api.Client
+	instance string
+	fallback string // the namespace of jobs that name none
+	logger   *slog.Logger
+
+	mu        sync.Mutex
+	revisions map[versionKey]known // what a version is, read once: versions do not change
+}
+
+// Options are what a Cluster needs beside a client.
+type Options struct {
+	// Instance is the name of this Drover, the prefix of its tags and markers; "drover" when empty.
+	Instance string
+	// Namespace is that of jobs whose jobspec and release name none; "default" when empty.
+	Namespace string
+	// Logger takes what is worth a line and no error; nothing is logged when it is nil.
+	Logger *slog.Logger
+}
+
+// New builds a Cluster on a client.
+func New(client *api.Client, options Options) *Cluster {
+	logger := options.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &Cluster{
+		client:    client,
+		instance:  cmp.Or(options.Instance, "drover"),
+		fallback:  cmp.Or(options.Namespace, api.DefaultNamespace),
+		logger:    logger.With("component", "nomad"),
+		revisions: map[versionKey]known{},
+	}
+}
+
+// goodTag is the version tag that keeps the last good version.
+func (c *Cluster) goodTag() string { return c.instance + "-good" }
+
+func query(ctx context.Context, namespace string) *api.QueryOptions {
+	return (&api.QueryOptions{Namespace: namespace}).WithContext(ctx)
+}
+
+func write(ctx context.Context, namespace string) *api.WriteOptions {
+	return (&api.WriteOptions{Namespace: namespace}).WithContext(ctx)
+}
+
+func jobPath(id, rest string) string { return "/v1/job/" + url.PathEscape(id) + rest }
+
+// statusOf is the HTTP status of an answer that was an error; 0 when there was no answer.
+func statusOf(err error) int {
+	var response api.UnexpectedResponseError
+	if errors.As(err, &response) {
+		return response.StatusCode()
+	}
+	return 0
+}
+
+// bodyOf is what Nomad said in an answer that was an error.
+func bodyOf(err error) string {
+	var response api.UnexpectedResponseError
+	if errors.As(err, &response) {
+		return strings.TrimSpace(response.Body())
+	}
+	return ""
+}
+
+func isNotFound(err error) bool { return statusOf(err) == http.StatusNotFound }
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// deref is the value behind a pointer, or the zero value.
+func deref[T any](p *T) T {
+	var zero T
+	if p == nil {
+		return zero
+	}
+	return *p
+}

@@ -1,0 +1,12 @@
+package nomad_test
+
+import (
+	"github.com/drover-dev/drover/providers/nomad"
+	"github.com/drover-dev/drover/reconcile"
+)
+
+var (
+	_ reconcile.Cluster = (*nomad.Cluster)(nil)
+	_ reconcile.Keeper  = (*nomad.Cluster)(nil)
+	_ reconcile.Watcher = (*nomad.Cluster)(nil)
+)

@@ -1,0 +1,129 @@
+package nomad
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+)
+
+// Config says how to reach Nomad. A field that is empty is taken from the environment that Nomad's own tools use
+// (NOMAD_ADDR, NOMAD_TOKEN, NOMAD_NAMESPACE, NOMAD_REGION, NOMAD_CACERT, …), then from Nomad's defaults.
+type Config struct {
+	Address   string // http://, https:// or unix://
+	Token     string
+	TokenFile string // read again for every request, so that a renewed token is used at once; excludes Token
+	Namespace string // of requests that name none
+	Region    string
+
+	CACert        string // paths of PEM files
+	CAPath        string
+	ClientCert    string
+	ClientKey     string
+	TLSServerName string
+	Insecure      bool // do not verify the server's certificate
+
+	// HTTPClient replaces the whole transport; the TLS fields are ignored then. It is how a simulated Nomad is
+	// driven in-process.
+	HTTPClient *http.Client
+}
+
+// Connect builds a client. It makes no request: a wrong address shows at the first use. The token file is read once
+// to say early that it is missing.
+func Connect(config Config) (*api.Client, error) {
+	if config.Token != "" && config.TokenFile != "" {
+		return nil, fmt.Errorf("connect to nomad: both a token and a token file are set: leave one out")
+	}
+	c := api.DefaultConfig()
+	override(&c.Address, config.Address)
+	override(&c.SecretID, config.Token)
+	override(&c.Namespace, config.Namespace)
+	override(&c.Region, config.Region)
+	override(&c.TLSConfig.CACert, config.CACert)
+	override(&c.TLSConfig.CAPath, config.CAPath)
+	override(&c.TLSConfig.ClientCert, config.ClientCert)
+	override(&c.TLSConfig.ClientKey, config.ClientKey)
+	override(&c.TLSConfig.TLSServerName, config.TLSServerName)
+	c.TLSConfig.Insecure = c.TLSConfig.Insecure || config.Insecure
+	c.HttpClient = config.HTTPClient
+	if config.TokenFile != "" {
+		if err := readTokenFrom(c, config.TokenFile); err != nil {
+			return nil, fmt.Errorf("connect to nomad: %w", err)
+		}
+	}
+	client, err := api.NewClient(c)
+	if err != nil {
+		return nil, fmt.Errorf("connect to nomad at %s: %w", c.Address, err)
+	}
+	return client, nil
+}
+
+func override(field *string, value string) {
+	if value != "" {
+		*field = value
+	}
+}
+
+// readTokenFrom makes every request carry the token that the file holds at that moment.
+func readTokenFrom(c *api.Config, path string) error {
+	tokens := &tokenTransport{path: path}
+	if _, err := tokens.read(); err != nil {
+		return err
+	}
+	c.SecretID = ""
+	if c.HttpClient != nil {
+		wrapped := *c.HttpClient
+		tokens.next = wrapped.Transport
+		wrapped.Transport = tokens
+		c.HttpClient = &wrapped
+		return nil
+	}
+	if strings.HasPrefix(c.Address, "unix://") {
+		return fmt.Errorf("a token file cannot be used with the socket %s: set NOMAD_TOKEN", c.Address)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSHandshakeTimeout = 10 * time.Second
+	plain := &http.Client{Transport: transport}
+	if err := api.ConfigureTLS(plain, c.TLSConfig); err != nil {
+		return fmt.Errorf("set up tls: %w", err)
+	}
+	tokens.next = transport
+	c.HttpClient = &http.Client{Transport: tokens}
+	return nil
+}
+
+// tokenTransport adds the token of a file to every request.
+type tokenTransport struct {
+	path string
+	next http.RoundTripper
+}
+
+func (t *tokenTransport) read() (string, error) {
+	text, err := os.ReadFile(t.path)
+	if err != nil {
+		return "", fmt.Errorf("read the token: %w", err)
+	}
+	token := strings.TrimSpace(string(text))
+	if token == "" {
+		return "", fmt.Errorf("read the token: %s is empty", t.path)
+	}
+	return token, nil
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	token, err := t.read()
+	if err != nil {
+		return nil, err
+	}
+	req = req.Clone(req.Context())
+	req.Header.Set("X-Nomad-Token", token)
+	next := t.next
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	return next.RoundTrip(req)
+}
