@@ -1,0 +1,391 @@
+package providertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/drover-dev/drover/reconcile"
+	"github.com/drover-dev/drover/strategy"
+)
+
+// RouterHarness is a router with its meter, real or simulated, and the side doors that the suite needs.
+type RouterHarness struct {
+	Router reconcile.Router
+	Meter  reconcile.Meter
+	// Start starts an endpoint of the release under this allocation id. It answers every request with status 200, at
+	// once.
+	Start func(release, alloc string) strategy.Endpoint
+	// Behave changes how an endpoint answers from now on.
+	Behave func(e strategy.Endpoint, b Behavior)
+	// Send sends n requests of the release one after another, and counts the answers by the allocation that gave
+	// them; those of no allocation are counted under "".
+	Send func(release string, n int) map[string]int
+	// Settle waits, bounded, until what was applied had the time to take effect, and so had the meter to see what was
+	// sent. The suite calls it until the router reports the split.
+	Settle func()
+	// Slack is how far the share of a track may be off, from 0 to 1; 0 where the router divides exactly.
+	Slack float64
+}
+
+// Behavior is how an endpoint answers.
+type Behavior struct {
+	Fail  bool          // with status 500
+	Delay time.Duration // after so long
+}
+
+// TestRouter holds a router and its meter to their contract. newHarness makes a fresh router, that knows no split and
+// has counted nothing, and cleans up by t.
+func TestRouter(t *testing.T, newHarness func(t *testing.T) RouterHarness) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, *routerSuite)
+	}{
+		{"share", routerShare},
+		{"change of weight", routerWeightChange},
+		{"empty canary", routerEmptyCanary},
+		{"closed canary gets nothing", routerClosedCanary},
+		{"rest", routerRest},
+		{"change of endpoints", routerEndpointChange},
+		{"same split again", routerApplyTwice},
+		{"unknown release", routerUnknownRelease},
+		{"two releases", routerTwoReleases},
+		{"counts by track", routerTrackCounts},
+		{"latency by track", routerTrackLatency},
+		{"ended context", routerEndedContext},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.test(t, &routerSuite{RouterHarness: newHarness(t)})
+		})
+	}
+}
+
+// routerSuite is one case under way.
+type routerSuite struct{ RouterHarness }
+
+// settles bounds how often a split that was applied is looked for.
+const settles = 100
+
+const (
+	shopRelease  = "shop"
+	otherRelease = "other"
+)
+
+// split is a split of a release in mid-rollout with one endpoint a track.
+func (s *routerSuite) split(release string, weight strategy.Weight) strategy.Split {
+	return strategy.Split{
+		Release: release, Namespace: "default", Service: release, Weight: weight,
+		Stable: []strategy.Endpoint{s.Start(release, release+"-stable")},
+		Canary: []strategy.Endpoint{s.Start(release, release+"-canary")},
+	}
+}
+
+// apply applies a split and waits until every instance reports it.
+func (s *routerSuite) apply(t *testing.T, split strategy.Split) {
+	t.Helper()
+	if err := s.Router.Apply(t.Context(), split); err != nil {
+		t.Fatalf("apply %s of %s: %v", split.Weight, split.Release, err)
+	}
+	var got strategy.TrafficState
+	for range settles {
+		s.Settle()
+		var err error
+		if got, err = s.Router.Read(t.Context(), split.Release); err != nil {
+			t.Fatalf("read the split of %s: %v", split.Release, err)
+		}
+		if inEffect(split, got) {
+			return
+		}
+	}
+	t.Fatalf("the split of %s is not in effect: got %+v, want %+v", split.Release, got.Splits, split)
+}
+
+func inEffect(want strategy.Split, got strategy.TrafficState) bool {
+	return len(got.Splits) > 0 && !slices.ContainsFunc(got.Splits, func(s strategy.Split) bool { return !want.InEffect(s) })
+}
+
+// expect sends n requests and compares the share of the canary with the weight.
+func (s *routerSuite) expect(t *testing.T, release string, n int, weight strategy.Weight) {
+	t.Helper()
+	got := s.Send(release, n)
+	canary := int(math.Round(float64(n) * weight.Share()))
+	stable := n - canary
+	slack := int(math.Ceil(s.Slack * float64(n)))
+	if weight == 0 || weight == strategy.Full {
+		slack = 0
+	}
+	for alloc, want := range map[string]int{release + "-canary": canary, release + "-stable": stable, "": 0} {
+		allowed := slack
+		if alloc == "" {
+			allowed = 0
+		}
+		if diff := got[alloc] - want; diff > allowed || diff < -allowed {
+			t.Errorf("at %s %q answered %d of %d requests, want %d (slack %d); all answers: %v", weight, alloc, got[alloc], n, want, allowed, got)
+		}
+	}
+}
+
+func routerShare(t *testing.T, s *routerSuite) {
+	split := s.split(shopRelease, 0)
+	for _, c := range []struct {
+		weight   strategy.Weight
+		requests int
+	}{
+		{0, 200}, {10, 2000}, {strategy.Percent(5), 4000}, {strategy.Percent(25), 400}, {strategy.Percent(50), 400},
+		{3330, 1000}, {strategy.Percent(95), 400}, {strategy.Full, 200},
+	} {
+		split.Weight = c.weight
+		s.apply(t, split)
+		s.expect(t, shopRelease, c.requests, c.weight)
+	}
+}
+
+func routerWeightChange(t *testing.T, s *routerSuite) {
+	split := s.split(shopRelease, strategy.Percent(5))
+	for _, weight := range []strategy.Weight{strategy.Percent(5), strategy.Percent(50), 0, strategy.Full, strategy.Percent(25), 0} {
+		split.Weight = weight
+		s.apply(t, split)
+		s.expect(t, shopRelease, 100, weight)
+	}
+}
+
+func routerEmptyCanary(t *testing.T, s *routerSuite) {
+	split := s.split(shopRelease, strategy.Percent(50))
+	split.Canary = nil
+	s.apply(t, split)
+	s.expect(t, shopRelease, 100, 0)
+	split.Weight = strategy.Full
+	s.apply(t, split)
+	s.expect(t, shopRelease, 100, 0)
+}
+
+func routerClosedCanary(t *testing.T, s *routerSuite) {
+	split := s.split(shopRelease, strategy.Percent(50))
+	s.apply(t, split)
+	s.expect(t, shopRelease, 100, split.Weight)
+	split.Weight = 0
+	s.apply(t, split)
+	s.expect(t, shopRelease, 200, 0)
+	split.Stable = nil
+	s.apply(t, split)
+	got := s.Send(shopRelease, 100)
+	if want := map[string]int{"": 100}; !cmp.Equal(got, want) {
+		t.Errorf("at weight 0 and without stable endpoints requests were answered by %v, want none: %v", got, want)
+	}
+}
+
+func routerRest(t *testing.T, s *routerSuite) {
+	split := s.split(shopRelease, 0)
+	split.Resting, split.Canary = true, nil
+	s.apply(t, split)
+	s.expect(t, shopRelease, 100, 0)
+}
+
+func routerEndpointChange(t *testing.T, s *routerSuite) {
+	split := s.split(shopRelease, strategy.Percent(25))
+	first := split.Canary[0]
+	s.apply(t, split)
+	s.expect(t, shopRelease, 100, split.Weight)
+	split.Canary = []strategy.Endpoint{s.Start(shopRelease, "next"), s.Start(shopRelease, "second")}
+	s.apply(t, split)
+	got := s.Send(shopRelease, 400)
+	if got[first.Alloc] != 0 || got["next"] == 0 || got["second"] == 0 {
+		t.Errorf("after the canary's endpoints changed from %q to next and second, %v answered", first.Alloc, got)
+	}
+	if canary, want := got["next"]+got["second"], 100; math.Abs(float64(canary-want)) > 400*s.Slack {
+		t.Errorf("at 25%% the canary's two endpoints answered %d of 400, want %d; all answers: %v", canary, want, got)
+	}
+}
+
+func routerApplyTwice(t *testing.T, s *routerSuite) {
+	split := s.split(shopRelease, strategy.Percent(50))
+	canary := 0
+	for range 20 {
+		s.apply(t, split)
+		canary += s.Send(shopRelease, 10)[split.Canary[0].Alloc]
+	}
+	if diff := math.Abs(float64(canary - 100)); diff > 200*s.Slack {
+		t.Errorf("at 50%%, applied again every 10 requests, the canary answered %d of 200, want 100", canary)
+	}
+}
+
+func routerUnknownRelease(t *testing.T, s *routerSuite) {
+	s.apply(t, s.split(shopRelease, strategy.Percent(50)))
+	got, err := s.Router.Read(t.Context(), "nobody")
+	if err != nil {
+		t.Fatalf("read an unknown release: %v", err)
+	}
+	if len(got.Splits) == 0 {
+		t.Error("an unknown release has no split at all, want a zero one for each instance")
+	}
+	for _, split := range got.Splits {
+		if diff := cmp.Diff(strategy.Split{}, split); diff != "" {
+			t.Errorf("split of an unknown release (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func routerTwoReleases(t *testing.T, s *routerSuite) {
+	first, second := s.split(shopRelease, strategy.Percent(25)), s.split(otherRelease, strategy.Percent(50))
+	s.apply(t, first)
+	s.apply(t, second)
+	s.expect(t, shopRelease, 400, first.Weight)
+	s.expect(t, otherRelease, 400, second.Weight)
+	second.Weight = 0
+	s.apply(t, second)
+	s.expect(t, shopRelease, 400, first.Weight)
+	s.expect(t, otherRelease, 100, 0)
+	s.Settle()
+	if got := s.sum(t, otherRelease); got[strategy.Stable].Requests+got[strategy.Canary].Requests != 500 {
+		t.Errorf("500 requests of the second release were counted as %+v", got)
+	}
+	if got := s.sum(t, shopRelease); got[strategy.Stable].Requests+got[strategy.Canary].Requests != 800 {
+		t.Errorf("800 requests of the first release were counted as %+v", got)
+	}
+}
+
+func routerTrackCounts(t *testing.T, s *routerSuite) {
+	split := s.split(shopRelease, strategy.Percent(50))
+	s.apply(t, split)
+	before := s.sum(t, shopRelease)
+	answers := s.Send(shopRelease, 200)
+	s.Settle()
+	s.grown(t, before, answers, split, 0)
+
+	s.Behave(split.Canary[0], Behavior{Fail: true})
+	before = s.sum(t, shopRelease)
+	answers = s.Send(shopRelease, 200)
+	s.Settle()
+	s.grown(t, before, answers, split, answers[split.Canary[0].Alloc])
+
+	s.Behave(split.Canary[0], Behavior{})
+	before = s.sum(t, shopRelease)
+	answers = s.Send(shopRelease, 200)
+	s.Settle()
+	s.grown(t, before, answers, split, 0)
+}
+
+// grown compares the growth of the counters with the answers of the two endpoints.
+func (s *routerSuite) grown(t *testing.T, before map[strategy.Track]strategy.Counters, answers map[string]int, split strategy.Split, errorsOfCanary int) {
+	t.Helper()
+	after := s.sum(t, split.Release)
+	for track, want := range map[strategy.Track]struct{ requests, errors int }{
+		strategy.Stable: {answers[split.Stable[0].Alloc], 0},
+		strategy.Canary: {answers[split.Canary[0].Alloc], errorsOfCanary},
+	} {
+		requests, failed := after[track].Requests-before[track].Requests, after[track].Errors-before[track].Errors
+		if int(requests) != want.requests || int(failed) != want.errors {
+			t.Errorf("%s counted %.0f requests and %.0f errors, want %d and %d", track, requests, failed, want.requests, want.errors)
+		}
+	}
+}
+
+func routerTrackLatency(t *testing.T, s *routerSuite) {
+	const delay, requests = 150 * time.Millisecond, 20
+	split := s.split(shopRelease, strategy.Percent(50))
+	s.Behave(split.Canary[0], Behavior{Delay: delay})
+	s.apply(t, split)
+	before := s.sum(t, shopRelease)
+	answers := s.Send(shopRelease, requests)
+	s.Settle()
+	after := s.sum(t, shopRelease)
+	for i, bound := range s.sample(t, shopRelease).Bounds {
+		fast := after[strategy.Canary].Buckets[i] - before[strategy.Canary].Buckets[i]
+		if bound < delay.Seconds() && fast != 0 {
+			t.Errorf("the canary takes %v, but %.0f of its requests are counted within %gs", delay, fast, bound)
+		}
+		if want := answers[split.Canary[0].Alloc]; bound > 10*delay.Seconds() && int(fast) != want {
+			t.Errorf("the canary takes %v, and %.0f requests are counted within %gs, want %d", delay, fast, bound, want)
+		}
+		stable := after[strategy.Stable].Buckets[i] - before[strategy.Stable].Buckets[i]
+		if want := answers[split.Stable[0].Alloc]; bound > delay.Seconds() && int(stable) != want {
+			t.Errorf("stable answers at once, and %.0f requests are counted within %gs, want %d", stable, bound, want)
+		}
+	}
+}
+
+func routerEndedContext(t *testing.T, s *routerSuite) {
+	split := s.split(shopRelease, strategy.Percent(50))
+	s.apply(t, split)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	// A router that answers from memory may answer; one that has to ask says why it did not.
+	if _, err := s.Router.Read(ctx, shopRelease); err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("read with an ended context: %v, want %v", err, context.Canceled)
+	}
+	if _, err := s.Meter.Sample(ctx, shopRelease); err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("sample with an ended context: %v, want %v", err, context.Canceled)
+	}
+	s.expect(t, shopRelease, 100, split.Weight)
+}
+
+// sample reads the meter and checks the form of what it says.
+func (s *routerSuite) sample(t *testing.T, release string) strategy.Sample {
+	t.Helper()
+	sample, err := s.Meter.Sample(t.Context(), release)
+	if err != nil {
+		t.Fatalf("sample %s: %v", release, err)
+	}
+	if err := checkSample(sample); err != nil {
+		t.Fatalf("sample of %s: %v", release, err)
+	}
+	return sample
+}
+
+// checkSample says what is wrong with the form of a sample.
+func checkSample(sample strategy.Sample) error {
+	switch {
+	case sample.At.IsZero():
+		return errors.New("it does not say when it was taken")
+	case len(sample.Bounds) == 0 || !slices.IsSorted(sample.Bounds):
+		return fmt.Errorf("latency bounds are %v, want them ascending", sample.Bounds)
+	case math.IsInf(sample.Bounds[len(sample.Bounds)-1], 1):
+		return fmt.Errorf("latency bounds are %v, want them without infinity", sample.Bounds)
+	}
+	taken := map[string]bool{}
+	for _, series := range sample.Series {
+		key := series.Source + "/" + string(series.Track)
+		switch {
+		case series.Source == "" || taken[key]:
+			return fmt.Errorf("source %q of track %s is empty or there twice", series.Source, series.Track)
+		case series.Track != strategy.Stable && series.Track != strategy.Canary:
+			return fmt.Errorf("source %q counts for track %q", series.Source, series.Track)
+		case len(series.Buckets) != len(sample.Bounds):
+			return fmt.Errorf("source %q has %d buckets for %d bounds", series.Source, len(series.Buckets), len(sample.Bounds))
+		case !slices.IsSorted(series.Buckets):
+			return fmt.Errorf("buckets of %q are %v, want them cumulative", series.Source, series.Buckets)
+		case series.Errors > series.Requests || series.Buckets[len(series.Buckets)-1] > series.Requests:
+			return fmt.Errorf("source %q counts more errors or more latencies than requests: %+v", series.Source, series.Counters)
+		}
+		taken[key] = true
+	}
+	return nil
+}
+
+// sum is the counters of a release by track, over all sources.
+func (s *routerSuite) sum(t *testing.T, release string) map[strategy.Track]strategy.Counters {
+	t.Helper()
+	sample := s.sample(t, release)
+	sums := map[strategy.Track]strategy.Counters{}
+	for _, track := range []strategy.Track{strategy.Stable, strategy.Canary} {
+		total := strategy.Counters{Buckets: make([]float64, len(sample.Bounds))}
+		for _, series := range sample.Series {
+			if series.Track != track {
+				continue
+			}
+			total.Requests += series.Requests
+			total.Errors += series.Errors
+			for i, n := range series.Buckets {
+				total.Buckets[i] += n
+			}
+		}
+		sums[track] = total
+	}
+	return sums
+}

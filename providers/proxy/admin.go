@@ -1,0 +1,45 @@
+package proxy
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// headerInstance names the instance in answers of the admin handler.
+const headerInstance = "Drover-Instance"
+
+// Admin is the handler for Drover and for monitoring; keep it away from the traffic of users.
+//
+//	GET /splits    the splits in effect, as given to Set: a JSON array of strategy.Split
+//	GET /metrics   counters, in the text format of Prometheus
+//	GET /healthz   200 while the process lives
+//
+// The header Drover-Instance of every answer names the instance.
+func (p *Proxy) Admin() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /splits", p.serveSplits)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(headerInstance, p.options.Instance)
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func (p *Proxy) serveSplits(w http.ResponseWriter, _ *http.Request) {
+	splits := p.Splits()
+	if splits == nil {
+		splits = []strategy.Split{}
+	}
+	body, err := json.Marshal(splits)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(body, '\n'))
+}

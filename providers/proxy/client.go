@@ -1,0 +1,136 @@
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// maxAnswer bounds what is read from the admin handler of an instance.
+const maxAnswer = 32 << 20
+
+// Publisher makes splits known to the instances of a router.
+type Publisher interface {
+	// Publish asks the router to apply a split. It returns when the split is published, not when it is in effect.
+	Publish(ctx context.Context, router string, split strategy.Split) error
+}
+
+// ClientOptions is what a Client is made of.
+type ClientOptions struct {
+	Router    string // its name in Drover's configuration
+	Publisher Publisher
+	// Instances are the base URLs of the admin handlers of all instances, such as "http://10.0.0.7:9100".
+	Instances  func(ctx context.Context) ([]string, error)
+	HTTPClient *http.Client     // one with a timeout of 5s when nil
+	Now        func() time.Time // time.Now when nil
+}
+
+// Client is Drover's side of the proxy: a router, and the meter of what went through it. It is safe for concurrent
+// use.
+type Client struct {
+	options ClientOptions
+}
+
+// NewClient makes a client. It returns an error when an option is missing.
+func NewClient(o ClientOptions) (*Client, error) {
+	switch {
+	case o.Router == "":
+		return nil, errors.New("a client of the proxy needs the name of its router")
+	case o.Publisher == nil:
+		return nil, fmt.Errorf("router %q has no publisher of its splits", o.Router)
+	case o.Instances == nil:
+		return nil, fmt.Errorf("router %q has no list of its instances", o.Router)
+	}
+	if o.HTTPClient == nil {
+		o.HTTPClient = &http.Client{Timeout: 5 * time.Second}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Client{options: o}, nil
+}
+
+// Apply publishes a split. It is in effect when Read says so.
+func (c *Client) Apply(ctx context.Context, split strategy.Split) error {
+	if err := c.options.Publisher.Publish(ctx, c.options.Router, split); err != nil {
+		return fmt.Errorf("publish the split of %q to router %q: %w", split.Release, c.options.Router, err)
+	}
+	return nil
+}
+
+// Read asks every instance for the split of the release that is in effect. An instance that does not answer is an
+// error that names it; so is a router without instances.
+func (c *Client) Read(ctx context.Context, release string) (strategy.TrafficState, error) {
+	found, err := each(ctx, c, func(ctx context.Context, instance string) (strategy.Split, error) {
+		return c.readSplit(ctx, instance, release)
+	})
+	if err != nil {
+		return strategy.TrafficState{}, fmt.Errorf("read the split of %q from router %q: %w", release, c.options.Router, err)
+	}
+	return strategy.TrafficState{Splits: found}, nil
+}
+
+func (c *Client) readSplit(ctx context.Context, instance, release string) (strategy.Split, error) {
+	var splits []strategy.Split
+	err := c.get(ctx, instance, "/splits", func(body io.Reader) error { return json.NewDecoder(body).Decode(&splits) })
+	if err != nil {
+		return strategy.Split{}, err
+	}
+	for _, s := range splits {
+		if s.Release == release {
+			return s, nil
+		}
+	}
+	return strategy.Split{}, nil
+}
+
+// get reads a page of an instance's admin handler.
+func (c *Client) get(ctx context.Context, instance, path string, read func(io.Reader) error) error {
+	url := strings.TrimSuffix(instance, "/") + path
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return fmt.Errorf("ask the proxy at %s: %w", url, err)
+	}
+	response, err := c.options.HTTPClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("ask the proxy: %w", err) // It names the URL.
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("ask the proxy: %s answers with status %s", url, response.Status)
+	}
+	if err := read(io.LimitReader(response.Body, maxAnswer)); err != nil {
+		return fmt.Errorf("understand the proxy's answer of %s: %w", url, err)
+	}
+	return nil
+}
+
+// each asks all instances at the same time. The answers are in the order of the instances; what went wrong at any of
+// them is joined.
+func each[T any](ctx context.Context, c *Client, ask func(ctx context.Context, instance string) (T, error)) ([]T, error) {
+	instances, err := c.options.Instances(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find the instances: %w", err)
+	}
+	if len(instances) == 0 {
+		return nil, errors.New("no instance of the proxy is known: is it running?")
+	}
+	answers, problems := make([]T, len(instances)), make([]error, len(instances))
+	var group sync.WaitGroup
+	for i, instance := range instances {
+		group.Go(func() { answers[i], problems[i] = ask(ctx, instance) })
+	}
+	group.Wait()
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return answers, nil
+}

@@ -1,0 +1,34 @@
+// Package proxy is Drover's own router: a reverse proxy that divides the requests of each release between its tracks
+// as a split says, and counts what became of them; and the client by which Drover publishes splits and reads back
+// what is in effect and what was counted.
+//
+// The two halves share this package because they share a protocol: GET /splits and GET /metrics of the admin handler.
+//
+//	p, err := proxy.New(proxy.Options{Instance: "edge-1"})
+//	go http.Serve(traffic, p)
+//	go http.Serve(admin, p.Admin())
+//	go p.Follow(ctx, directory) // health checks and registrations
+//	p.Set(splits)               // whenever the published splits changed
+//
+// The proxy decides which endpoint answers a request, and nothing else: weights and tracks come with the split.
+//
+// How a request finds its endpoint:
+//
+//   - The share is exact, not random. With weight w, of the first n requests after the weight changed the canary gets
+//     n*w whenever that is a whole number and n a multiple of the weight's period (20 requests at 5%, 1000 at 0.1%).
+//     Within a period the canary's places are mixed, so that traffic with a rhythm of its own does not always send
+//     the same kind of request to the canary.
+//   - Within the track the endpoint with the fewest requests under way answers, in turns among equals. One whose check
+//     fails is left out unless all of its track fail; one that refused a connection is left out for a second.
+//   - A canary that is empty or has no endpoint left leaves its requests to stable. Never the other way round: a canary
+//     gets its weight and no more, so a stable track without endpoints answers 503, and that is an error of stable.
+//     (At 100% the canary takes all anyway.)
+//   - An endpoint that cannot be connected to is replaced by another of its track; so is, for idempotent methods
+//     without a body, one that breaks off before it answered. The client sees 502 when none is left, 504 when the
+//     answer takes too long.
+//
+// A new split is in effect for the next request after Set returned. Requests under way finish where they are.
+//
+// Errors are answers with status 5xx and requests without an answer. A client that went away is none: it counts as
+// 4xx. Latency is the time to the end of the answer; upgraded connections have none and are not sampled.
+package proxy

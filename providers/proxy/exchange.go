@@ -1,0 +1,211 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// statusGone is what a client that did not wait for its answer is counted as.
+const statusGone = 499
+
+// exchange is one request on its way. It is the response writer of the forwarding, to learn who broke off.
+type exchange struct {
+	http.ResponseWriter
+	lane    *lane
+	track   *track
+	backend *backend // that answered, or was tried last
+
+	status   int         // of the answer
+	gone     atomic.Bool // the client did not wait, or did not send what it promised
+	noAnswer bool        // no endpoint answered, or not to the end
+	ended    bool        // forwarding returned: it was not aborted in mid-answer
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// Write notes a client that went away.
+func (x *exchange) Write(b []byte) (int, error) {
+	n, err := x.ResponseWriter.Write(b)
+	if err != nil {
+		x.gone.Store(true)
+	}
+	return n, err
+}
+
+// Unwrap lets connections be flushed and hijacked.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// upgraded tells whether the connection left HTTP.
+func (x *exchange) upgraded() bool { return x.status == http.StatusSwitchingProtocols }
+
+// class is the outcome as the metrics have it.
+func (x *exchange) class() string {
+	switch {
+	case x.gone.Load() && x.status < 500:
+		return classes[statusGone/100]
+	case x.noAnswer:
+		return classError
+	case x.status >= 100 && x.status < 600:
+		return classes[x.status/100]
+	}
+	return classError
+}
+
+// ServeHTTP forwards a request to an endpoint of its release.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	t := p.table.Load()
+	release := p.release(t, r)
+	if release == "" {
+		p.refuse(t, w, r)
+		return
+	}
+	started := p.options.Now()
+	l := t.lanes[release]
+	if l == nil {
+		http.Error(w, fmt.Sprintf("release %q has no split yet: Drover has published none for it", release), http.StatusServiceUnavailable)
+		counts := p.metrics.of(release)
+		counts.count(counts.stable, r, http.StatusServiceUnavailable, classError)
+		return
+	}
+	x := &exchange{ResponseWriter: w, lane: l, track: l.choose(started)}
+	x.track.counts.underWay.Inc()
+	defer p.finish(x, r, started)
+	if len(x.track.backends) == 0 {
+		x.noAnswer, x.status, x.ended = true, http.StatusServiceUnavailable, true
+		http.Error(w, noEndpoint(l), http.StatusServiceUnavailable)
+		return
+	}
+	p.forward.ServeHTTP(x, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+	x.ended = true
+}
+
+func noEndpoint(l *lane) string {
+	text := fmt.Sprintf("release %q has no stable endpoint", l.split.Release)
+	if n := len(l.canary.backends); n > 0 {
+		text += fmt.Sprintf("; its %d canary endpoints get %s of the requests and no more", n, l.split.Weight)
+	}
+	return text
+}
+
+// finish counts the request. It runs also when forwarding was aborted in mid-answer by a panic, which goes on.
+func (p *Proxy) finish(x *exchange, r *http.Request, started time.Time) {
+	defer x.track.counts.underWay.Dec() // After the rest: who sees none under way sees all counted.
+	if x.backend != nil {
+		x.backend.underWay.Add(-1)
+	}
+	if !x.ended {
+		if r.Context().Err() != nil {
+			x.gone.Store(true)
+		}
+		x.noAnswer = true
+	}
+	if !x.upgraded() {
+		x.track.counts.seconds.Observe(p.options.Now().Sub(started).Seconds())
+	}
+	p.metrics.of(x.lane.split.Release).count(x.track.counts, r, x.status, x.class())
+}
+
+func (p *Proxy) newForward() *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite:      p.rewrite,
+		Transport:    p.upstream,
+		ErrorHandler: p.answerError,
+		BufferPool:   newBuffers(),
+		ErrorLog:     slog.NewLogLogger(p.options.Logger.Handler(), slog.LevelDebug),
+	}
+}
+
+func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
+	r.Out.URL.Scheme = "http"
+	// The query goes on as it came, also where this program would not parse it.
+	r.Out.URL.RawQuery = r.In.URL.RawQuery
+	if p.options.TrustForwarded {
+		r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
+	}
+	r.SetXForwarded()
+	if p.options.TrustForwarded {
+		for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Proto"} {
+			if values := r.In.Header[name]; len(values) > 0 {
+				r.Out.Header[name] = values
+			}
+		}
+	}
+}
+
+// answerError answers a request that no endpoint answered.
+func (p *Proxy) answerError(w http.ResponseWriter, r *http.Request, err error) {
+	x := exchangeOf(r.Context())
+	if x == nil {
+		http.Error(w, "the request was not routed", http.StatusInternalServerError)
+		return
+	}
+	if x.gone.Load() || errors.Is(r.Context().Err(), context.Canceled) {
+		x.gone.Store(true)
+		x.status = statusGone
+		w.WriteHeader(statusGone)
+		return
+	}
+	x.noAnswer, x.status = true, http.StatusBadGateway
+	text := "answered"
+	if isTimeout(err) {
+		x.status = http.StatusGatewayTimeout
+		text = "answered in time"
+	}
+	http.Error(w, fmt.Sprintf("no %s endpoint of release %q %s", x.track.name, x.lane.split.Release, text), x.status)
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || (errors.As(err, &timeout) && timeout.Timeout())
+}
+
+// buffers are what answers are copied through.
+type buffers struct{ pool sync.Pool }
+
+func newBuffers() *buffers {
+	return &buffers{pool: sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}}
+}
+
+// Get implements httputil.BufferPool.
+func (b *buffers) Get() []byte {
+	buffer, _ := b.pool.Get().(*[]byte)
+	return *buffer
+}
+
+// Put implements httputil.BufferPool.
+func (b *buffers) Put(buffer []byte) { b.pool.Put(&buffer) }
+
+// upload is a request's body. It can be sent again as long as nothing was read from it.
+type upload struct {
+	body    io.Reader
+	x       *exchange
+	started bool
+}
+
+// Read notes that the body is on its way, and a client that breaks off.
+func (u *upload) Read(b []byte) (int, error) {
+	u.started = true
+	n, err := u.body.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		u.x.gone.Store(true)
+	}
+	return n, err
+}
+
+// Close leaves the body open for another endpoint; the server closes it in the end.
+func (u *upload) Close() error { return nil }

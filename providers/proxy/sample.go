@@ -1,0 +1,126 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// Sample reads the counters of every instance. Each instance gives one series a track, zero where it has counted
+// nothing yet, so that the first requests are seen as growth. Upgraded connections are left out, as they have no
+// latency. Any instance that does not answer is an error that names it.
+func (c *Client) Sample(ctx context.Context, release string) (strategy.Sample, error) {
+	sample := strategy.Sample{At: c.options.Now(), Bounds: latencyBounds()}
+	found, err := each(ctx, c, func(ctx context.Context, instance string) ([]strategy.Series, error) {
+		return c.scrape(ctx, instance, release)
+	})
+	if err != nil {
+		return strategy.Sample{}, fmt.Errorf("read the counters of %q from router %q: %w", release, c.options.Router, err)
+	}
+	taken := map[string]bool{}
+	for _, series := range found {
+		// One process may be listed under two addresses.
+		if source := series[0].Source; !taken[source] {
+			taken[source] = true
+			sample.Series = append(sample.Series, series...)
+		}
+	}
+	return sample, nil
+}
+
+// scrape is the series of both tracks of one instance.
+func (c *Client) scrape(ctx context.Context, instance, release string) ([]strategy.Series, error) {
+	var families map[string]*dto.MetricFamily
+	err := c.get(ctx, instance, "/metrics", func(body io.Reader) error {
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		var err error
+		families, err = parser.TextToMetricFamilies(body)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	source, since, err := identity(families[metricStarted])
+	if err != nil {
+		return nil, fmt.Errorf("understand the metrics of %s: %w", instance, err)
+	}
+	series := make([]strategy.Series, 0, 2)
+	for _, track := range []strategy.Track{strategy.Stable, strategy.Canary} {
+		counters, err := countersOf(families, release, track)
+		if err != nil {
+			return nil, fmt.Errorf("understand the metrics of %s: %w", instance, err)
+		}
+		series = append(series, strategy.Series{Source: source, Since: since, Track: track, Counters: counters})
+	}
+	return series, nil
+}
+
+// identity is the name of the process that counts, and when it began.
+func identity(started *dto.MetricFamily) (source string, since time.Time, err error) {
+	if len(started.GetMetric()) != 1 {
+		return "", time.Time{}, errors.New("no " + metricStarted + " among them: is this the admin address of a drover proxy?")
+	}
+	metric := started.GetMetric()[0]
+	seconds, fraction := math.Modf(metric.GetGauge().GetValue())
+	since = time.Unix(int64(seconds), int64(math.Round(fraction*1e6))*1000)
+	source = labelOf(metric, "instance") + "@" + strconv.FormatFloat(metric.GetGauge().GetValue(), 'f', 6, 64)
+	return source, since, nil
+}
+
+func countersOf(families map[string]*dto.MetricFamily, release string, track strategy.Track) (strategy.Counters, error) {
+	counters := strategy.Counters{Buckets: make([]float64, len(latencyBounds()))}
+	for _, metric := range families[metricRequests].GetMetric() {
+		code := labelOf(metric, "code")
+		if !belongs(metric, release, track) || code == "1xx" {
+			continue
+		}
+		counters.Requests += metric.GetCounter().GetValue()
+		if code == "5xx" || code == classError {
+			counters.Errors += metric.GetCounter().GetValue()
+		}
+	}
+	for _, metric := range families[metricSeconds].GetMetric() {
+		if !belongs(metric, release, track) {
+			continue
+		}
+		var bounds []float64
+		for _, bucket := range metric.GetHistogram().GetBucket() {
+			if math.IsInf(bucket.GetUpperBound(), 1) {
+				continue
+			}
+			if i := len(bounds); i < len(counters.Buckets) {
+				// The two metrics are not read at the same instant.
+				counters.Buckets[i] = min(float64(bucket.GetCumulativeCount()), counters.Requests)
+			}
+			bounds = append(bounds, bucket.GetUpperBound())
+		}
+		if !slices.Equal(bounds, latencyBounds()) {
+			return strategy.Counters{}, fmt.Errorf("latency buckets are %v, want %v: run the same version of the proxy and of Drover", bounds, latencyBounds())
+		}
+	}
+	return counters, nil
+}
+
+func belongs(metric *dto.Metric, release string, track strategy.Track) bool {
+	return labelOf(metric, "release") == release && labelOf(metric, "track") == string(track)
+}
+
+func labelOf(metric *dto.Metric, name string) string {
+	for _, label := range metric.GetLabel() {
+		if label.GetName() == name {
+			return label.GetValue()
+		}
+	}
+	return ""
+}

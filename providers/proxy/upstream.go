@@ -1,0 +1,109 @@
+package proxy
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// upstream sends a request to an endpoint of its track, and to another one when that is safe.
+type upstream struct {
+	transport *http.Transport
+	logger    *slog.Logger
+	now       func() time.Time
+}
+
+func newUpstream(t Timeouts, logger *slog.Logger, now func() time.Time) *upstream {
+	dialer := &net.Dialer{Timeout: cmp.Or(t.Connect, 2*time.Second), KeepAlive: 30 * time.Second}
+	return &upstream{
+		logger: logger,
+		now:    now,
+		transport: &http.Transport{
+			DialContext:           dialer.DialContext,
+			MaxIdleConnsPerHost:   256,
+			IdleConnTimeout:       cmp.Or(t.Idle, 4*time.Second),
+			ResponseHeaderTimeout: cmp.Or(t.Header, time.Minute),
+			ExpectContinueTimeout: time.Second,
+			DisableCompression:    true, // The answer goes on as it came.
+		},
+	}
+}
+
+// RoundTrip implements http.RoundTripper for requests that carry an exchange.
+func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
+	x := exchangeOf(r.Context())
+	if x == nil {
+		return nil, errors.New("the request belongs to no release")
+	}
+	var body *upload
+	if r.Body != nil && r.Body != http.NoBody {
+		body = &upload{body: r.Body, x: x}
+		defer r.Body.Close()
+	}
+	var tried []*backend
+	var last error
+	for {
+		next := x.track.pick(u.now(), tried)
+		if next == nil {
+			return nil, last
+		}
+		if x.backend != nil {
+			x.backend.underWay.Add(-1)
+		}
+		x.backend = next
+		response, err := u.transport.RoundTrip(attempt(r, body, next.endpoint.Address))
+		if err == nil {
+			x.status = response.StatusCode
+			return response, nil
+		}
+		last = err
+		if r.Context().Err() != nil || x.gone.Load() {
+			return nil, err
+		}
+		if isConnect(err) {
+			next.markDown(u.now())
+		}
+		u.logger.Warn("an endpoint did not answer", "release", x.lane.split.Release, "track", x.track.name,
+			"alloc", next.endpoint.Alloc, "address", next.endpoint.Address, "error", err)
+		if !retryable(r, body, err) {
+			return nil, err
+		}
+		tried = append(tried, next)
+	}
+}
+
+// attempt is the request as it is sent to one address.
+func attempt(r *http.Request, body *upload, address string) *http.Request {
+	out := r.WithContext(r.Context())
+	url := *r.URL
+	url.Host = address
+	out.URL = &url
+	if body != nil {
+		out.Body = body
+	}
+	return out
+}
+
+// retryable tells whether another endpoint may be asked: when nothing was sent, or when asking twice is as good as once.
+func retryable(r *http.Request, body *upload, err error) bool {
+	if isConnect(err) {
+		return body == nil || !body.started
+	}
+	if body != nil || isTimeout(err) {
+		return false
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return false
+}
+
+// isConnect tells whether there was no connection, so that nothing was sent.
+func isConnect(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
