@@ -66,6 +66,9 @@ const (
 	RoleFirst   Role = "first"   // the first release of a job
 )
 
+// trial tells whether the version was registered as canaries that are to replace what runs.
+func (r Role) trial() bool { return r == RoleCanary || r == RoleReverse }
+
 // Deployment is the newest Nomad deployment of the job's current version.
 type Deployment struct {
 	ID       string // "" when there is none yet

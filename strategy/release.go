@@ -95,6 +95,8 @@ type Desired struct {
 	Job      JobSpec
 	Service  string // of the job, that takes the traffic; "" when it has none
 	Commit   Commit // the one that changed the release to this
+	// Refusals is why the job cannot go through its plan; empty when it can.
+	Refusals []string
 }
 
 // Commit is a Git commit, in short.

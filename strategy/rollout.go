@@ -41,23 +41,24 @@ type Rollout struct {
 	Release string    `json:"release"`
 	Job     JobRef    `json:"job"`
 	Phase   Phase     `json:"phase"`
-	Since   time.Time `json:"since"`         // when the phase began
-	Hold    *Hold     `json:"hold,omitzero"` // why it may not go forward now
-	Reason  Reason    `json:"reason"`        // of the last decision
-	Seen    time.Time `json:"seen"`          // when Advance last ran
+	Since   time.Time `json:"since"`          // when the phase, or its present step, began
+	Hold    *Hold     `json:"hold,omitempty"` // why it may not go forward now
+	Reason  Reason    `json:"reason"`         // of the last decision
+	Seen    time.Time `json:"seen"`           // when Advance last ran
 
 	ID         string     `json:"id,omitempty"` // of the present or last rollout
 	Stable     Installed  `json:"stable,omitzero"`
 	Canary     Trial      `json:"canary,omitzero"`
-	Plan       Plan       `json:"plan,omitzero"` // frozen at the start
-	Base       uint64     `json:"base,omitempty"`
+	Plan       Plan       `json:"plan,omitzero"`        // frozen at the start
+	Base       uint64     `json:"base,omitempty"`       // the JobModifyIndex that the rollout started from
 	Registered bool       `json:"registered,omitempty"` // our registration was seen in Nomad
 	Opened     bool       `json:"opened,omitempty"`     // the canary had traffic
+	Stuck      Phase      `json:"stuck,omitempty"`      // in Blocked: the phase that could not end
 	Step       int        `json:"step"`                 // index of the present step
 	Weight     Weight     `json:"weight"`               // the one decided last
 	Baked      Elapsed    `json:"baked,omitempty"`      // of the present step, holds left out
 	Ran        Elapsed    `json:"ran,omitempty"`        // since placed, for Plan.MaxDuration
-	Ending     *Outcome   `json:"ending,omitzero"`      // how the rollout will end, once it is decided
+	Ending     *Outcome   `json:"ending,omitempty"`     // how the rollout will end, once it is decided
 	Evidence   Evidence   `json:"evidence,omitzero"`
 	Verdicts   []Verdict  `json:"verdicts,omitempty"`
 	Outbox     []Task     `json:"outbox,omitempty"`
@@ -77,10 +78,8 @@ type Trial struct {
 	Commit   Commit   `json:"commit,omitzero"`
 	// Version is the job version that carries the spec, in Reversing after a failed promotion; else the spec comes
 	// from Git.
-	Version  uint64 `json:"version,omitempty"`
-	FromGit  bool   `json:"from_git,omitempty"`
-	Service  string `json:"service,omitempty"`
-	Replaces string `json:"replaces,omitempty"` // the rollout this one superseded
+	Version uint64 `json:"version,omitempty"`
+	Service string `json:"service,omitempty"` // that takes the traffic
 }
 
 // Hold is a reason not to go forward, and since when.

@@ -1,0 +1,251 @@
+package strategy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+)
+
+const (
+	// maxGap bounds what one look adds to a clock: time that nobody watched is not baked.
+	maxGap = time.Minute
+	// settle is how long an effect may take before waiting for it is a hold, which people are told of.
+	settle = 10 * time.Second
+	// stale is the age above which a sample says nothing of now.
+	stale = 15 * time.Second
+	// lastResort is how long a router may stay away before the canary's allocations are ended without it.
+	lastResort = 30 * time.Second
+	// grace is added to Nomad's own deadlines, so that Nomad's answer comes first.
+	grace = 30 * time.Second
+	// defaultDeadline is Nomad's own progress deadline.
+	defaultDeadline = 10 * time.Minute
+)
+
+// Advance decides what is to be done for one release: it returns the rollout after the decision, the actions that
+// bring the world to it, and why. It is a function of its arguments and rests: given its own result, the same
+// observation and the same time, it returns the same result and the same actions. now must not go backwards; a clock
+// that does stands still.
+func Advance(r Rollout, o Observation, now time.Time) (Rollout, []Action, Reason) {
+	m := &machine{Rollout: r.clone(), o: o, now: now}
+	if m.Phase == "" {
+		m.Phase, m.Since = Resting, now
+	}
+	if !r.Seen.IsZero() {
+		m.dt = min(max(now.Sub(r.Seen), 0), maxGap)
+	}
+	if m.Phase != Resting {
+		m.Ran += m.dt
+	}
+	m.takeSample()
+	var reason Reason
+	for range 12 { // No chain of moves within one observation is longer; the exploration proves it.
+		m.actions, m.moved, m.held = nil, false, false
+		reason = m.decide()
+		if !m.held {
+			m.Hold = nil
+		}
+		if !m.moved {
+			break
+		}
+	}
+	if now.After(m.Seen) {
+		m.Seen = now
+	}
+	m.Reason = reason
+	return m.Rollout, m.actions, reason
+}
+
+// machine is one call of Advance under way.
+type machine struct {
+	Rollout
+	o       Observation
+	now     time.Time
+	dt      time.Duration // since the last look, for the clocks
+	actions []Action
+	moved   bool // the phase or step changed: decide again
+	held    bool
+}
+
+func (m *machine) decide() Reason {
+	switch m.Phase {
+	case Resting:
+		return m.resting()
+	case Placing:
+		return m.placing()
+	case Stepping:
+		return m.stepping()
+	case Promoting:
+		return m.promoting()
+	case Restoring:
+		return m.restoring()
+	case Reversing:
+		return m.reversing()
+	case First:
+		return m.first()
+	case Blocked:
+		return m.blocked()
+	}
+	return Reason{Code: Refused, Text: fmt.Sprintf("the record is in phase %q, which this version of Drover does not know", m.Phase)}
+}
+
+// enter begins a phase, or a step of it, and writes the reason into the timeline.
+func (m *machine) enter(p Phase, why Reason) Reason {
+	m.Phase, m.Since, m.Hold, m.moved, m.dt = p, m.now, nil, true, 0
+	m.note(why)
+	return why
+}
+
+// hold says why the rollout does not go forward, and since when.
+func (m *machine) hold(code ReasonCode, format string, args ...any) Reason {
+	reason := Reason{Code: code, Text: fmt.Sprintf(format, args...)}
+	if m.Hold == nil || m.Hold.Reason.Code != code {
+		m.Hold = &Hold{Since: m.now}
+		m.note(reason)
+	}
+	m.Hold.Reason, m.held = reason, true
+	return reason
+}
+
+// heldFor is how long the rollout has been held for this reason.
+func (m *machine) heldFor(code ReasonCode) time.Duration {
+	if m.Hold == nil || m.Hold.Reason.Code != code {
+		return 0
+	}
+	return m.now.Sub(m.Hold.Since)
+}
+
+func waiting(format string, args ...any) Reason {
+	return Reason{Code: Waiting, Text: fmt.Sprintf(format, args...)}
+}
+
+func (m *machine) note(why Reason) {
+	e := Event{At: m.now, Phase: m.Phase, Weight: m.Weight, Reason: why}
+	if m.Phase == Stepping {
+		e.Step = m.Step + 1
+	}
+	m.Timeline = append(m.Timeline, e)
+	if over := len(m.Timeline) - maxTimeline; over > 0 {
+		// The first line says what was asked for; the middle is what may be lost.
+		m.Timeline = append(m.Timeline[:1:1], m.Timeline[1+over:]...)
+	}
+}
+
+func (m *machine) act(a Action) { m.actions = append(m.actions, a) }
+
+// begin starts a rollout of what Git asks for.
+func (m *machine) begin(p Phase, d *Desired, why Reason) Reason {
+	m.ID = m.Release + "-" + strconv.FormatInt(m.now.UnixMilli(), 36)
+	m.Job, m.Base = d.Job.Ref, m.o.Cluster.ModifyIndex
+	m.Canary = Trial{Revision: d.Revision, Commit: d.Commit, Service: d.Service}
+	m.Plan = d.Release.Plan
+	m.Registered, m.Opened, m.Step, m.Weight, m.Baked, m.Ran = false, false, 0, 0, 0, 0
+	m.Ending, m.Evidence, m.Verdicts, m.Timeline, m.Parked = nil, Evidence{}, nil, nil, Revision{}
+	return m.enter(p, why)
+}
+
+// ours tells whether the job's current version is this rollout's registration in the given role.
+func (m *machine) ours(role Role) bool {
+	c := m.o.Cluster
+	return c != nil && c.Marker.Rollout == m.ID && c.Marker.Role == role
+}
+
+// deadline is when placing has taken too long, Nomad's own deadline included.
+func (m *machine) deadline() time.Duration {
+	d := defaultDeadline
+	if c := m.o.Cluster; c != nil && c.ProgressDeadline > 0 {
+		d = c.ProgressDeadline
+	}
+	return d + grace
+}
+
+func (m *machine) nomadAway() Reason {
+	return m.hold(NomadUnreachable, "Nomad cannot be read: %s", m.o.ClusterProblem)
+}
+
+// takeSample takes in what the meter read. What cannot be used counts as missing.
+func (m *machine) takeSample() {
+	if m.o.Sample == nil || !m.measuring() {
+		return
+	}
+	e, err := m.Evidence.Add(*m.o.Sample)
+	if err != nil {
+		m.o.SampleProblem = err.Error()
+		return
+	}
+	m.Evidence = e
+}
+
+// measuring tells whether requests count as evidence about the canary.
+func (m *machine) measuring() bool {
+	switch m.Phase {
+	case Stepping, Promoting, First:
+		return m.Opened
+	case Resting, Placing, Restoring, Reversing, Blocked:
+		return false
+	}
+	return false
+}
+
+// judge asks the gates; the first that fails is the reason to end.
+func (m *machine) judge(compare bool) (failed Reason, fails bool) {
+	m.Verdicts = Judge(m.Plan.Gates, m.Evidence, compare)
+	for _, v := range m.Verdicts {
+		if v.State == Fail {
+			return Reason{Code: GateFailed, Text: fmt.Sprintf("gate %q failed at %s: %s", v.Gate, m.Weight, v.Why)}, true
+		}
+	}
+	return Reason{}, false
+}
+
+// unpassed is the first gate that has not passed.
+func (m *machine) unpassed() (Verdict, bool) {
+	for _, v := range m.Verdicts {
+		if v.State != Pass {
+			return v, true
+		}
+	}
+	return Verdict{}, false
+}
+
+// blind says that the metrics are missing or old, when any gate needs them.
+func (m *machine) blind() (Reason, bool) {
+	age := m.now.Sub(m.Evidence.At)
+	if len(m.Plan.Gates) == 0 || age <= stale {
+		return Reason{}, false
+	}
+	problem := m.o.SampleProblem
+	if problem == "" {
+		problem = "no newer reading"
+	}
+	if m.now.Sub(m.Since) <= stale {
+		return waiting("waiting for the first metrics of this step: %s", problem), true
+	}
+	return m.hold(MetricsMissing, "metrics are missing since %s: %s", m.Evidence.At.UTC().Format(time.TimeOnly), problem), true
+}
+
+func (r Rollout) clone() Rollout {
+	r.Condemned = slices.Clone(r.Condemned)
+	r.Promoted = slices.Clone(r.Promoted)
+	r.Timeline = slices.Clone(r.Timeline)
+	r.Outbox = slices.Clone(r.Outbox)
+	r.Verdicts = slices.Clone(r.Verdicts)
+	r.Evidence.Prev = maps.Clone(r.Evidence.Prev)
+	if r.Hold != nil {
+		hold := *r.Hold
+		r.Hold = &hold
+	}
+	if r.Ending != nil {
+		ending := *r.Ending
+		r.Ending = &ending
+	}
+	return r
+}
+
+// remember appends to a bounded list without repeating.
+func remember(list []Revision, r Revision, limit int) []Revision {
+	list = slices.DeleteFunc(list, func(x Revision) bool { return x == r })
+	list = append(list, r)
+	return list[max(0, len(list)-limit):]
+}

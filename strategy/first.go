@@ -1,0 +1,106 @@
+package strategy
+
+import (
+	"fmt"
+	"time"
+)
+
+// first is the first release of a job: Nomad makes no canaries, and there is nothing to go back to. Only absolute
+// limits are asked; one that has too little data does not keep a new service from its rest, since it may have no users
+// yet.
+func (m *machine) first() Reason {
+	last := m.Plan.Steps[len(m.Plan.Steps)-1]
+	if m.Opened {
+		if why, fails := m.judge(false); fails {
+			return m.condemn(why)
+		}
+	}
+	if !m.Opened { // What serves already is baked first.
+		if why, moved := m.gitMoved(); moved {
+			return why
+		}
+	}
+	c := m.o.Cluster
+	if c == nil {
+		return m.nomadAway()
+	}
+	if !m.ours(RoleFirst) {
+		return m.registerFirst()
+	}
+	m.Registered = true
+	if c.Stopped {
+		m.Ending = &Outcome{Kind: OutcomeParked, Revision: m.Canary.Revision, Reason: Reason{Code: StoppedByPerson, Text: "the job was stopped during its first release"}}
+		return m.finish()
+	}
+	if why, faulty := m.fault(); faulty {
+		return m.condemn(why)
+	}
+	if c.Deployment.Status == DeploymentFailed || c.Deployment.Status == DeploymentCancelled {
+		return m.deploymentFailed()
+	}
+	if !c.Deployment.Promoted && c.Deployment.ID != "" && m.allReady() {
+		m.act(Action{Kind: ActPromote, Job: m.Job, Deployment: c.Deployment.ID})
+	}
+	if m.serving(true) < max(c.Count, 1) {
+		if m.Opened {
+			m.give(m.split(m.firstShare(), false))
+		}
+		return m.firstDeadline(waiting("%d of %d allocations of %s ready", m.serving(true), c.Count, m.Canary.Revision))
+	}
+	return m.openFirst(last)
+}
+
+// openFirst gives all traffic to the new job and bakes it.
+func (m *machine) openFirst(last Step) Reason {
+	if !m.Opened {
+		m.Opened = true
+		m.Evidence = Evidence{Since: m.now, At: m.now}
+		return m.enter(First, Reason{Code: StepEntered, Text: fmt.Sprintf("all allocations ready: all traffic to %s", m.Canary.Revision)})
+	}
+	if !m.give(m.split(Full, false)) {
+		return m.splitPending()
+	}
+	if m.Baked += m.dt; m.Baked < last.Bake {
+		return Reason{Code: Baking, Text: fmt.Sprintf("first release, all traffic, baked %s of %s", m.Baked.Round(time.Second), last.Bake)}
+	}
+	if m.o.Cluster.Deployment.Status == DeploymentRunning {
+		return waiting("baked; waiting for Nomad to call the deployment successful")
+	}
+	return m.promoted(fmt.Sprintf("%s runs: first release after %s", m.Canary.Revision, m.took()))
+}
+
+func (m *machine) firstShare() Weight {
+	if m.serving(true) == 0 {
+		return 0
+	}
+	return Full
+}
+
+func (m *machine) registerFirst() Reason {
+	c, d := m.o.Cluster, m.o.Desired
+	if m.Registered || (c.ModifyIndex != m.Base && !(m.Base == 0 && !c.Exists)) {
+		m.Ending = &Outcome{Kind: OutcomeParked, Revision: m.Canary.Revision, Reason: Reason{Code: ForeignRegistration, Text: "somebody else registered the job during its first release"}}
+		return m.finish()
+	}
+	if d == nil {
+		return m.firstDeadline(m.hold(IntentUnreadable, "the release cannot be read from Git: %s", m.o.GitProblem))
+	}
+	if !m.give(m.split(0, false)) {
+		return m.firstDeadline(m.splitPending())
+	}
+	m.act(Action{Kind: ActRegister, Registration: m.fromGit(d, RoleFirst)})
+	return m.firstDeadline(waiting("registering %s", m.Canary.Revision))
+}
+
+func (m *machine) firstDeadline(why Reason) Reason {
+	if m.now.Sub(m.Since) <= m.deadline() {
+		return why
+	}
+	if cause, blameless := m.blameless(); blameless {
+		return m.abort(OutcomeParked, cause)
+	}
+	if m.Registered {
+		return m.condemn(Reason{Code: CanaryUnready, Text: fmt.Sprintf("the first release did not become ready within %s: %s", m.deadline(), why.Text)})
+	}
+	return m.abort(OutcomeParked, Reason{Code: TookTooLong, Text: fmt.Sprintf("placing took longer than %s: %s", m.deadline(), why.Text)})
+}

@@ -1,0 +1,94 @@
+package strategy
+
+import "fmt"
+
+func (m *machine) placing() Reason {
+	if why, moved := m.gitMoved(); moved {
+		return why
+	}
+	if m.o.Cluster == nil {
+		return m.nomadAway()
+	}
+	if why, foreign := m.foreign(); foreign {
+		return why
+	}
+	if !m.ours(RoleCanary) {
+		return m.placeCanaries()
+	}
+	m.Registered = true
+	m.give(m.split(0, false))
+	if why, faulty := m.fault(); faulty {
+		return m.condemn(why)
+	}
+	c := m.o.Cluster
+	switch {
+	case c.Deployment.Status == DeploymentFailed, c.Deployment.Status == DeploymentCancelled:
+		return m.deploymentFailed()
+	case c.Deployment.ID == "":
+		return m.placeDeadline(waiting("waiting for Nomad to start the deployment of %s", m.Canary.Revision))
+	case c.Deployment.Promoted:
+		// No group needed new allocations, or somebody promoted by hand.
+		return m.enter(Promoting, Reason{Code: StepsDone, Text: fmt.Sprintf("%s needs no canaries", m.Canary.Revision)})
+	case !m.allReady():
+		ready, want := m.readiness()
+		if why, blameless := m.blameless(); blameless {
+			return m.placeDeadline(m.hold(why.Code, "%s", why.Text))
+		}
+		return m.placeDeadline(waiting("%d of %d canaries of %s ready", ready, want, m.Canary.Revision))
+	case m.serving(true) == 0 && m.service() != "":
+		return m.enter(Promoting, Reason{Code: StepsDone, Text: fmt.Sprintf("the group that serves does not change in %s: no traffic to move", m.Canary.Revision)})
+	}
+	_, want := m.readiness()
+	m.Opened, m.Ran = true, 0
+	m.Evidence = Evidence{Since: m.now, At: m.now}
+	return m.enter(Stepping, Reason{Code: StepEntered, Text: fmt.Sprintf("all %d canaries ready: step 1 of %d, %s", want, len(m.Plan.Steps), m.Plan.Steps[0].Weight)})
+}
+
+// placeCanaries registers the revision on trial, once no router adds unknown allocations by itself.
+func (m *machine) placeCanaries() Reason {
+	c, d := m.o.Cluster, m.o.Desired
+	if m.o.Unchanged == m.ID {
+		m.Stable.Version = c.Version
+		return m.promoted(fmt.Sprintf("%s promoted: Nomad found nothing to change", m.Canary.Revision))
+	}
+	if !m.give(m.split(0, false)) {
+		return m.placeDeadline(m.splitPending())
+	}
+	if d == nil {
+		return m.placeDeadline(m.hold(IntentUnreadable, "the release cannot be read from Git: %s", m.o.GitProblem))
+	}
+	if m.promotedByHand() {
+		m.Stable = Installed{Revision: c.Revision, Version: c.Version}
+	}
+	if !c.GoodTagged || c.GoodVersion != m.Stable.Version {
+		// The way back must not be forgotten by Nomad while the canaries run.
+		m.act(Action{Kind: ActMarkGood, Job: m.Job, Version: m.Stable.Version})
+	}
+	m.act(Action{Kind: ActRegister, Registration: m.fromGit(d, RoleCanary)})
+	return m.placeDeadline(waiting("registering %s", m.Canary.Revision))
+}
+
+func (m *machine) fromGit(d *Desired, role Role) *Registration {
+	source := d.Release.Source
+	return &Registration{
+		Job: m.Job, Source: &source, ModifyIndex: m.Base, Canaries: m.Plan.Canaries, Steps: m.Plan.Steps,
+		Marker: Marker{Rollout: m.ID, Revision: m.Canary.Revision, Role: role},
+	}
+}
+
+// placeDeadline ends placing when it takes too long: for the revision's fault when its allocations run and do not get
+// healthy, else for nobody's.
+func (m *machine) placeDeadline(why Reason) Reason {
+	if m.now.Sub(m.Since) <= m.deadline() {
+		return why
+	}
+	if cause, blameless := m.blameless(); blameless {
+		return m.abort(OutcomeParked, cause)
+	}
+	for _, a := range m.o.Cluster.Allocs {
+		if m.onTrial(a) && !a.Ready {
+			return m.condemn(Reason{Code: CanaryUnready, Text: fmt.Sprintf("canary allocation %s did not become ready within %s", shortID(a.ID), m.deadline())})
+		}
+	}
+	return m.abort(OutcomeParked, Reason{Code: TookTooLong, Text: fmt.Sprintf("placing took longer than %s: %s", m.deadline(), why.Text)})
+}

@@ -1,0 +1,124 @@
+package strategy
+
+import (
+	"fmt"
+	"slices"
+)
+
+// promoting moves all traffic, promotes Nomad's deployment and waits for the old allocations to end. What Git asks for
+// in the meantime waits.
+func (m *machine) promoting() Reason {
+	c := m.o.Cluster
+	if c == nil {
+		return m.nomadAway()
+	}
+	promoted := c.Deployment.Promoted && m.ours(RoleCanary)
+	if why, fails := m.judge(false); fails {
+		return m.rejectWhilePromoting(why, promoted)
+	}
+	if !m.ours(RoleCanary) {
+		return m.promotionOvertaken()
+	}
+	if !promoted {
+		return m.promote()
+	}
+	m.give(m.split(m.promotedShare(), false))
+	switch c.Deployment.Status {
+	case DeploymentFailed, DeploymentCancelled:
+		if why, faulty := m.fault(); faulty {
+			return m.rejectWhilePromoting(why, promoted)
+		}
+		return m.reverse(&Outcome{Kind: OutcomeParked, Revision: m.Canary.Revision, Reason: Reason{Code: Unplaced, Text: "the promotion did not complete: " + c.Deployment.Text}})
+	case DeploymentSuccessful:
+		if m.oldGone() && m.settled() {
+			return m.promoted(fmt.Sprintf("%s promoted after %s", m.Canary.Revision, m.took()))
+		}
+	case DeploymentNone, DeploymentRunning:
+	}
+	if m.Ran > m.Plan.MaxDuration+m.deadline() {
+		return m.reverse(&Outcome{Kind: OutcomeParked, Revision: m.Canary.Revision, Reason: Reason{Code: TookTooLong, Text: "the promotion took longer than max_duration " + m.Plan.MaxDuration.String()}})
+	}
+	return waiting("promoted; waiting for the old allocations to end: %d of %d new ones ready", m.serving(true), c.Count)
+}
+
+// promote moves the traffic as far as the canaries carry it, then asks Nomad to promote.
+func (m *machine) promote() Reason {
+	c := m.o.Cluster
+	if why, ends := m.canaryGone(); ends {
+		return why
+	}
+	want := max(min(m.Weight, m.carries()), m.carriedInFull())
+	if !m.give(m.split(want, false)) {
+		return m.splitPending()
+	}
+	if !m.allReady() {
+		if m.heldFor(CanaryNotReady) > m.deadline() {
+			return m.canaryStaysAway()
+		}
+		return m.hold(CanaryNotReady, "not all canaries are ready to be promoted")
+	}
+	if m.now.Sub(m.Since) > m.deadline() {
+		return m.abort(OutcomeParked, Reason{Code: PromoteRefused, Text: "Nomad did not promote the deployment within " + m.deadline().String()})
+	}
+	m.act(Action{Kind: ActPromote, Job: m.Job, Deployment: c.Deployment.ID})
+	return waiting("promoting %s", m.Canary.Revision)
+}
+
+// carriedInFull is all of the traffic when the canaries carry it, else nothing.
+func (m *machine) carriedInFull() Weight {
+	if m.carries() == Full {
+		return Full
+	}
+	return 0
+}
+
+// promotedShare follows the ready allocations while old ones are replaced.
+func (m *machine) promotedShare() Weight {
+	fresh, old := m.serving(true), m.serving(false)
+	switch {
+	case fresh == 0:
+		return 0
+	case old == 0, m.Weight == Full:
+		return Full
+	}
+	return max(m.Weight, Carries(fresh, fresh+old))
+}
+
+// oldGone tells whether nothing but the new revision runs.
+func (m *machine) oldGone() bool {
+	return !slices.ContainsFunc(m.o.Cluster.Allocs, func(a Alloc) bool { return !m.onTrial(a) && !a.Ending })
+}
+
+func (m *machine) rejectWhilePromoting(why Reason, promoted bool) Reason {
+	if !promoted {
+		return m.condemn(why)
+	}
+	m.reject(why)
+	return m.reverse(m.Ending)
+}
+
+// promotionOvertaken ends a promotion whose job version is no longer ours.
+func (m *machine) promotionOvertaken() Reason {
+	c := m.o.Cluster
+	m.shut()
+	why := Reason{Code: ForeignRegistration, Text: fmt.Sprintf("somebody else registered version %d of the job during the promotion", c.Version)}
+	if !c.Exists || c.Stopped {
+		why = Reason{Code: StoppedByPerson, Text: "the job was stopped during the promotion"}
+	}
+	m.Ending = &Outcome{Kind: OutcomeParked, Revision: m.Canary.Revision, Reason: why}
+	return m.finish()
+}
+
+// promoted ends a rollout well: the revision on trial is the stable one.
+func (m *machine) promoted(text string) Reason {
+	why := Reason{Code: Promoted, Text: text}
+	if !m.Stable.Revision.IsZero() {
+		m.Promoted = remember(m.Promoted, m.Stable.Revision, maxPromoted)
+	}
+	m.Promoted = remember(m.Promoted, m.Canary.Revision, maxPromoted)
+	m.Stable = Installed{Revision: m.Canary.Revision, Version: m.o.Cluster.Version}
+	m.Last = Outcome{Kind: OutcomePromoted, Revision: m.Canary.Revision, Reason: why, At: m.now}
+	m.Ending, m.Evidence = nil, Evidence{}
+	m.Weight = 0
+	return m.enter(Resting, why)
+}

@@ -1,0 +1,170 @@
+package strategy
+
+import (
+	"fmt"
+	"strings"
+)
+
+func (m *machine) resting() Reason {
+	c := m.o.Cluster
+	if c == nil {
+		return m.nomadAway()
+	}
+	m.adopt()
+	rests := m.rest()
+	d := m.o.Desired
+	switch {
+	case d == nil:
+		return Reason{Code: NothingAsked, Text: m.o.GitProblem + ": what runs is left alone"}
+	case !c.Exists || c.Stopped:
+		return m.restWithoutJob(d)
+	case m.strayCanaries():
+		why := Reason{Code: RevertedInGit, Text: "canaries of an ended rollout appeared late"}
+		m.Ending = &Outcome{Kind: m.Last.Kind, Revision: m.Last.Revision, Reason: m.Last.Reason}
+		m.Registered = true
+		return m.enter(Restoring, why)
+	case d.Revision == m.Stable.Revision:
+		return m.upToDate(rests)
+	case m.IsCondemned(d.Revision):
+		return Reason{Code: AlreadyCondemned, Text: fmt.Sprintf("%s was condemned (%s): revert the commit, or set attempt = %d to try it again",
+			d.Revision, m.Last.Reason.Text, d.Revision.Attempt+1)}
+	case d.Revision == m.Parked:
+		return Reason{Code: AlreadyParked, Text: fmt.Sprintf("%s was parked: %s. Another revision, or a higher attempt, starts anew", d.Revision, m.Last.Reason.Text)}
+	case len(d.Refusals) > 0:
+		return Reason{Code: Refused, Text: fmt.Sprintf("%s cannot be released: %s", d.Revision, strings.Join(d.Refusals, "; "))}
+	}
+	if why, underWay := m.takeOver(); underWay {
+		return why
+	}
+	if d.Revision.SameSpec(m.Stable.Revision) {
+		return m.relabel(d)
+	}
+	why := Reason{Code: Started, Text: fmt.Sprintf("%s -> %s by %s", m.Stable.Revision, d.Revision, commitText(d.Commit))}
+	if m.WasPromoted(d.Revision) {
+		why = Reason{Code: GoingBack, Text: fmt.Sprintf("back from %s to %s, which was live before, by %s", m.Stable.Revision, d.Revision, commitText(d.Commit))}
+		return m.begin(Reversing, d, why)
+	}
+	return m.begin(Placing, d, why)
+}
+
+func commitText(c Commit) string {
+	if c.SHA == "" {
+		return "an unknown commit"
+	}
+	return fmt.Sprintf("%s %q", c.Short(), c.Subject)
+}
+
+// adopt takes what runs for stable when nothing is known of the job: on first contact, and after the ledger was lost.
+// Is a rollout of ours under way then, the last good version is stable, not the one on trial.
+func (m *machine) adopt() {
+	c, d := m.o.Cluster, m.o.Desired
+	if m.Job == (JobRef{}) && d != nil {
+		m.Job = d.Job.Ref
+	}
+	if !m.Stable.Revision.IsZero() || m.Stable.Version != 0 || !c.Exists || c.Stopped {
+		return
+	}
+	onTrial := c.Marker.Role.trial() && !c.Deployment.Promoted && c.Deployment.Status == DeploymentRunning
+	switch {
+	case onTrial && c.LastGood != (Installed{}):
+		m.Stable = c.LastGood
+		// Canaries of a rollout that nobody remembers: put the stable spec back first; Git may then ask again.
+		m.ID, m.Canary = c.Marker.Rollout, Trial{Revision: c.Marker.Revision}
+		m.Last = Outcome{Kind: OutcomeWithdrawn, Revision: c.Marker.Revision, Reason: Reason{Code: RevertedInGit, Text: "its record was lost"}}
+	case c.Deployment.Status == DeploymentRunning:
+		return // Nobody knows yet what is stable.
+	case c.Deployment.Status == DeploymentFailed && c.LastGood != (Installed{}):
+		m.Stable = c.LastGood
+	default:
+		m.Stable = Installed{Revision: c.Revision, Version: c.Version}
+	}
+	if m.Stable.Revision.Digest != "" {
+		m.Promoted = remember(m.Promoted, m.Stable.Revision, maxPromoted)
+	}
+}
+
+// takeOver makes what somebody else registered the stable revision, before a rollout replaces it. While a deployment of
+// theirs is under way nobody knows yet what is stable.
+func (m *machine) takeOver() (Reason, bool) {
+	c := m.o.Cluster
+	if c.Version == m.Stable.Version {
+		return Reason{}, false
+	}
+	switch c.Deployment.Status {
+	case DeploymentRunning:
+		return m.hold(ForeignRegistration, "a deployment of the job by somebody else (version %d) is under way: the rollout starts when it has ended", c.Version), true
+	case DeploymentFailed, DeploymentCancelled:
+		if c.LastGood != (Installed{}) {
+			m.Stable = c.LastGood
+		}
+	case DeploymentNone, DeploymentSuccessful:
+		m.Stable = Installed{Revision: c.Revision, Version: c.Version}
+	}
+	return Reason{}, false
+}
+
+// rest keeps the split at rest and the good version kept; it tells whether both are so, and sends what waits in the
+// outbox.
+func (m *machine) rest() bool {
+	c := m.o.Cluster
+	rests := m.give(m.split(0, true))
+	if c.Exists && !c.Stopped {
+		if m.Last.Kind == OutcomePromoted && c.Version == m.Stable.Version && (!c.GoodTagged || c.GoodVersion != c.Version) {
+			m.act(Action{Kind: ActMarkGood, Job: m.Job, Version: c.Version})
+			rests = false
+		}
+	}
+	for i := range m.Outbox {
+		m.act(Action{Kind: ActDeliver, Task: &m.Outbox[i]})
+	}
+	return rests
+}
+
+// strayCanaries tells whether a registration of the last rollout took effect after it had ended.
+func (m *machine) strayCanaries() bool {
+	c := m.o.Cluster
+	return c.Marker.Rollout == m.ID && c.Marker.Role.trial() && c.Revision != m.Stable.Revision && !c.Deployment.Promoted && m.ID != ""
+}
+
+func (m *machine) upToDate(rests bool) Reason {
+	c := m.o.Cluster
+	if c.Version != m.Stable.Version {
+		if !c.Revision.SameSpec(m.Stable.Revision) {
+			return Reason{Code: ChangedByOther, Text: fmt.Sprintf("Git asks for %s, but somebody else registered version %d of the job: it is left alone until Git asks for another revision", m.Stable.Revision, c.Version)}
+		}
+		m.Stable.Version = c.Version
+	}
+	if !rests {
+		return waiting("%s runs; waiting for the split to rest", m.Stable.Revision)
+	}
+	if m.Last.Kind == OutcomePromoted && m.Last.Revision == m.Stable.Revision {
+		return m.Last.Reason
+	}
+	return Reason{Code: UpToDate, Text: m.Stable.Revision.String() + " runs, as Git asks"}
+}
+
+// relabel promotes at once a revision whose job is the same as what runs.
+func (m *machine) relabel(d *Desired) Reason {
+	why := Reason{Code: Promoted, Text: fmt.Sprintf("%s is the same job as %s, which runs: nothing to place", d.Revision, m.Stable.Revision)}
+	m.Stable = Installed{Revision: d.Revision, Version: m.o.Cluster.Version}
+	m.Promoted = remember(m.Promoted, d.Revision, maxPromoted)
+	m.Last = Outcome{Kind: OutcomePromoted, Revision: d.Revision, Reason: why, At: m.now}
+	return m.enter(Resting, why)
+}
+
+// restWithoutJob decides for a job that does not run.
+func (m *machine) restWithoutJob(d *Desired) Reason {
+	c := m.o.Cluster
+	switch {
+	case m.IsCondemned(d.Revision):
+		return Reason{Code: AlreadyCondemned, Text: fmt.Sprintf("%s was condemned (%s), and nothing runs: commit another revision, or set attempt = %d", d.Revision, m.Last.Reason.Text, d.Revision.Attempt+1)}
+	case d.Revision == m.Parked:
+		return Reason{Code: AlreadyParked, Text: fmt.Sprintf("%s was parked: %s", d.Revision, m.Last.Reason.Text)}
+	case c.Stopped && (d.Revision == m.Stable.Revision || d.Revision.SameSpec(c.Revision)):
+		return Reason{Code: StoppedByPerson, Text: fmt.Sprintf("the job was stopped by a person: it stays so until Git asks for another revision than %s", d.Revision)}
+	case len(d.Refusals) > 0:
+		return Reason{Code: Refused, Text: fmt.Sprintf("%s cannot be released: %s", d.Revision, strings.Join(d.Refusals, "; "))}
+	}
+	m.Stable = Installed{}
+	return m.begin(First, d, Reason{Code: Started, Text: fmt.Sprintf("first release of %s: %s by %s", d.Job.Ref.ID, d.Revision, commitText(d.Commit))})
+}

@@ -1,0 +1,161 @@
+package strategy
+
+import (
+	"fmt"
+	"time"
+)
+
+// restoring is the way back before promotion: the traffic first, then the stable spec. It is not interrupted.
+func (m *machine) restoring() Reason {
+	shut := m.shut()
+	c := m.o.Cluster
+	if c == nil {
+		return m.nomadAway()
+	}
+	if !shut && m.now.Sub(m.Since) <= lastResort {
+		// Ending the canaries while a router still sends to them would fail requests.
+		return m.splitPending()
+	}
+	if !c.Exists || c.Stopped {
+		return m.finish()
+	}
+	if m.promotedByHand() {
+		return m.reverse(m.Ending)
+	}
+	if why, acting := m.putBack(); acting {
+		return m.blockedAfter(why)
+	}
+	if m.settled() {
+		return m.finish()
+	}
+	return m.blockedAfter(waiting("%s is registered again; waiting for it to be ready", m.Stable.Revision))
+}
+
+// promotedByHand tells whether somebody promoted what is being thrown away: only a rollout in reverse goes back from there.
+func (m *machine) promotedByHand() bool {
+	c := m.o.Cluster
+	return c.Marker.Role.trial() && c.Deployment.ID != "" && c.Deployment.Promoted && c.Revision != m.Stable.Revision
+}
+
+// putBack takes the revision on trial out of Nomad: it registers the stable spec again, or stops a first release, which
+// has nothing to go back to. It tells whether that is still to be done.
+func (m *machine) putBack() (Reason, bool) {
+	c := m.o.Cluster
+	switch {
+	case m.ours(RoleFirst):
+		m.act(Action{Kind: ActStop, Job: m.Job, ModifyIndex: c.ModifyIndex})
+		return waiting("stopping the job: there is no earlier version to go back to"), true
+	case c.Marker.Role.trial() && !c.Deployment.Promoted && c.Revision != m.Stable.Revision:
+		// This rollout's registration, or that of one it superseded.
+		m.act(Action{Kind: ActRegister, Registration: &Registration{
+			Job: m.Job, Version: m.Stable.Version, ModifyIndex: c.ModifyIndex,
+			Marker: Marker{Rollout: m.ID, Revision: m.Stable.Revision, Role: RoleRestore},
+		}})
+		return waiting("registering %s again", m.Stable.Revision), true
+	}
+	return Reason{}, false
+}
+
+// blockedAfter gives up waiting when the way back takes too long.
+func (m *machine) blockedAfter(why Reason) Reason {
+	if m.now.Sub(m.Since) <= m.deadline() {
+		return why
+	}
+	m.Stuck = m.Phase
+	return m.enter(Blocked, Reason{Code: StableUnready, Text: fmt.Sprintf("rollback blocked: %s", why.Text)})
+}
+
+// finish rests a rollout that ended before promotion, or after the way back; what is to be said goes into the outbox.
+func (m *machine) finish() Reason {
+	end := *m.Ending
+	end.At = m.now
+	if c := m.o.Cluster; c.Exists && !c.Stopped && m.ours(RoleRestore) {
+		m.Stable.Version = c.Version
+	}
+	switch end.Kind {
+	case OutcomeParked:
+		m.Parked = end.Revision
+	case OutcomeCondemned:
+		m.announce(end)
+	case OutcomeNone, OutcomePromoted, OutcomeWithdrawn, OutcomeSuperseded:
+	}
+	m.Last, m.Ending, m.Weight, m.Evidence = end, nil, 0, Evidence{}
+	code := Restored
+	if end.Kind == OutcomeParked {
+		code = AlreadyParked
+	}
+	return m.enter(Resting, Reason{Code: code, Text: fmt.Sprintf("%s %s: %s", end.Revision, end.Kind, end.Reason.Text)})
+}
+
+// announce puts the revert and the issue into the outbox.
+func (m *machine) announce(end Outcome) {
+	task := Task{
+		Rollout: m.ID, Failed: m.Canary.Commit, Bad: end.Revision, Good: m.Stable.Revision, Reason: end.Reason,
+		Step: m.Step + 1, Steps: len(m.Plan.Steps), Weight: m.reached(), Rollback: m.Plan.Rollback,
+		Verdicts: m.Verdicts, Requests: m.Evidence.Total, Errors: m.Evidence.Failed, Timeline: m.Timeline,
+	}
+	if !m.Opened {
+		task.Step = 0
+	}
+	if m.Plan.Rollback.Commit != CommitNone && !m.Stable.Revision.IsZero() {
+		task.Kind = TaskRevert
+		m.Outbox = append(m.Outbox, task)
+	}
+	if m.Plan.Rollback.Issue {
+		task.Kind = TaskIssue
+		m.Outbox = append(m.Outbox, task)
+	}
+}
+
+// reached is the largest weight that the canary had.
+func (m *machine) reached() Weight {
+	largest := Weight(0)
+	for _, e := range m.Timeline {
+		largest = max(largest, e.Weight)
+	}
+	return largest
+}
+
+func (m *machine) took() time.Duration {
+	if len(m.Timeline) == 0 {
+		return 0
+	}
+	return m.now.Sub(m.Timeline[0].At).Round(time.Second)
+}
+
+// reverseMayGoOn tells whether a rollout in reverse that was blocked has what it waited for.
+func (m *machine) reverseMayGoOn(settled bool) bool {
+	d := m.o.Cluster.Deployment
+	switch {
+	case !m.ours(RoleReverse), d.Promoted:
+		return settled
+	default:
+		return d.Status == DeploymentRunning && m.allReady()
+	}
+}
+
+// blocked waits for stable to become ready, or for Git to ask for something else.
+func (m *machine) blocked() Reason {
+	c, d := m.o.Cluster, m.o.Desired
+	if c == nil {
+		return m.nomadAway()
+	}
+	if m.Stuck == Restoring && m.promotedByHand() {
+		return m.reverse(m.Ending)
+	}
+	m.give(m.split(0, false))
+	_, acting := m.putBack()
+	switch settled := m.settled() && !acting; {
+	case !c.Exists, c.Stopped:
+		return m.finish()
+	case m.Stuck == Reversing && m.reverseMayGoOn(settled):
+		return m.enter(Reversing, Reason{Code: Restored, Text: fmt.Sprintf("%s became ready: the way back goes on", m.Canary.Revision)})
+	case settled && m.Stuck != Reversing:
+		return m.finish()
+	}
+	if d != nil && d.Revision != m.Stable.Revision && d.Revision != m.Canary.Revision && !m.IsCondemned(d.Revision) && len(d.Refusals) == 0 {
+		m.finish()
+		return m.begin(Placing, d, Reason{Code: Superseded, Text: fmt.Sprintf("the way back was blocked; Git asks for %s at %s", d.Revision, d.Commit.Short())})
+	}
+	return m.hold(StableUnready, "%s is not ready: what is ready serves. Mend it, or commit another revision", m.Stable.Revision)
+}

@@ -1,0 +1,123 @@
+package strategy
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+func (m *machine) stepping() Reason {
+	step := m.Plan.Steps[m.Step]
+	if why, fails := m.judge(step.Weight < Full); fails {
+		return m.condemn(why)
+	}
+	if why, moved := m.gitMoved(); moved {
+		return why
+	}
+	if m.o.Cluster == nil {
+		return m.nomadAway()
+	}
+	if why, foreign := m.foreign(); foreign {
+		return why
+	}
+	if why, ends := m.canaryGone(); ends {
+		return why
+	}
+	if m.Ran > m.Plan.MaxDuration {
+		return m.abort(OutcomeParked, Reason{Code: TookTooLong, Text: fmt.Sprintf("the rollout took longer than max_duration %s: %s", m.Plan.MaxDuration, m.Reason.Text)})
+	}
+	if m.o.Desired == nil {
+		m.give(m.split(min(m.Weight, m.carries()), false))
+		return m.hold(IntentUnreadable, "the release cannot be read from Git: %s", m.o.GitProblem)
+	}
+	if why, held := m.reachWeight(step); held {
+		return why
+	}
+	if why, blind := m.blind(); blind {
+		return why
+	}
+	m.Baked += m.dt
+	if m.Baked < step.Bake {
+		return Reason{Code: Baking, Text: m.progress(step)}
+	}
+	if v, waits := m.unpassed(); waits {
+		return m.hold(GateInconclusive, "%s, but gate %q is inconclusive: %s", m.at(step), v.Gate, v.Why)
+	}
+	return m.nextStep()
+}
+
+// reachWeight brings the split to the step's weight, as far as ready canaries carry it.
+func (m *machine) reachWeight(step Step) (Reason, bool) {
+	want := min(step.Weight, m.carries())
+	inEffect := m.give(m.split(want, false))
+	if want < step.Weight {
+		ready := m.serving(true)
+		if m.heldFor(CanaryNotReady) > m.deadline() {
+			return m.canaryStaysAway(), true
+		}
+		return m.hold(CanaryNotReady, "%d canaries ready carry %s of the %s of this step", ready, want, step.Weight), true
+	}
+	if !inEffect {
+		return m.splitPending(), true
+	}
+	return Reason{}, false
+}
+
+// canaryGone looks for what ends a rollout in the state of its canaries, or ends its steps early.
+func (m *machine) canaryGone() (Reason, bool) {
+	if why, faulty := m.fault(); faulty {
+		return m.condemn(why), true
+	}
+	d := m.o.Cluster.Deployment
+	switch {
+	case d.Status == DeploymentFailed, d.Status == DeploymentCancelled:
+		return m.deploymentFailed(), true
+	case d.ID != "" && d.Promoted:
+		return m.enter(Promoting, Reason{Code: StepsDone, Text: "somebody promoted the deployment by hand"}), true
+	}
+	return Reason{}, false
+}
+
+// canaryStaysAway ends a rollout whose canaries were ready and are not any more.
+func (m *machine) canaryStaysAway() Reason {
+	if why, blameless := m.blameless(); blameless {
+		return m.abort(OutcomeParked, why)
+	}
+	return m.condemn(Reason{Code: CanaryUnready, Text: fmt.Sprintf("canaries that were ready stayed unready for %s", m.deadline())})
+}
+
+func (m *machine) nextStep() Reason {
+	if m.Step+1 < len(m.Plan.Steps) {
+		m.Step++
+		m.Baked = 0
+		m.Evidence = m.Evidence.NextStep()
+		step := m.Plan.Steps[m.Step]
+		return m.enter(Stepping, Reason{Code: StepEntered, Text: fmt.Sprintf("all gates pass: step %d of %d, %s", m.Step+1, len(m.Plan.Steps), step.Weight)})
+	}
+	m.Evidence = m.Evidence.NextStep()
+	return m.enter(Promoting, Reason{Code: StepsDone, Text: fmt.Sprintf("all %d steps done, all gates pass: promoting %s", len(m.Plan.Steps), m.Canary.Revision)})
+}
+
+func (m *machine) at(step Step) string {
+	return fmt.Sprintf("canary %s, step %d of %d", step.Weight, m.Step+1, len(m.Plan.Steps))
+}
+
+func (m *machine) progress(step Step) string {
+	text := fmt.Sprintf("%s, baked %s of %s", m.at(step), m.Baked.Round(time.Second), step.Bake)
+	passed := 0
+	var open []string
+	for _, v := range m.Verdicts {
+		if v.State == Pass {
+			passed++
+		} else {
+			open = append(open, v.Gate)
+		}
+	}
+	switch {
+	case len(m.Verdicts) == 0:
+		return text
+	case len(open) == 0:
+		return fmt.Sprintf("%s, %d gates pass", text, passed)
+	}
+	return fmt.Sprintf("%s, %d of %d gates pass, inconclusive: %s", text, passed, len(m.Verdicts), strings.Join(open, ", "))
+}

@@ -1,0 +1,133 @@
+package strategy
+
+import (
+	"cmp"
+	"slices"
+)
+
+// onTrial tells whether an allocation runs a revision on trial, as the present phase sees it. Before promotion that is
+// Nomad's canary flag, whoever registered it; after it, and in a first release, it is what the current deployment placed.
+func (m *machine) onTrial(a Alloc) bool {
+	switch m.Phase {
+	case Placing, Stepping, Resting:
+		return a.Canary
+	case Restoring:
+		return a.Canary || m.ours(RoleFirst)
+	case Promoting:
+		return a.Canary || (a.Fresh && m.ours(RoleCanary))
+	case First:
+		return a.Fresh || !m.ours(RoleFirst)
+	case Reversing:
+		return a.Canary || (a.Fresh && m.ours(RoleReverse))
+	case Blocked: // The best ready track serves.
+		return m.ours(RoleFirst) || (a.Canary && m.stableServes())
+	}
+	return false
+}
+
+func (m *machine) stableServes() bool {
+	return slices.ContainsFunc(m.o.Cluster.Allocs, func(a Alloc) bool { return !a.Canary && a.Ready && !a.Ending && a.Address != "" })
+}
+
+// split is how the traffic should be divided now at the given weight: ready allocations only, and no canary address at
+// weight 0.
+func (m *machine) split(w Weight, resting bool) Split {
+	s := Split{Release: m.Release, Namespace: m.Job.Namespace, Service: m.service(), Weight: w, Resting: resting}
+	c := m.o.Cluster
+	if c == nil {
+		return s
+	}
+	s.Check = c.Check
+	for _, a := range c.Allocs {
+		if a.Address == "" || !a.Ready || a.Ending {
+			continue
+		}
+		e := Endpoint{Alloc: a.ID, Address: a.Address}
+		switch {
+		case !m.onTrial(a):
+			s.Stable = append(s.Stable, e)
+		case w > 0:
+			s.Canary = append(s.Canary, e)
+		}
+	}
+	byAlloc := func(a, b Endpoint) int { return cmp.Compare(a.Alloc, b.Alloc) }
+	slices.SortFunc(s.Stable, byAlloc)
+	slices.SortFunc(s.Canary, byAlloc)
+	return s
+}
+
+func (m *machine) service() string {
+	if m.Canary.Service != "" {
+		return m.Canary.Service
+	}
+	if m.o.Desired != nil {
+		return m.o.Desired.Service
+	}
+	return ""
+}
+
+// give makes the split what is wanted: it tells whether every instance has it in effect, and asks for it when not.
+func (m *machine) give(want Split) bool {
+	m.Weight = want.Weight
+	if want.Service == "" {
+		return true
+	}
+	lowers := want.Weight == 0
+	if t := m.o.Traffic; t != nil && len(t.Splits) > 0 {
+		differs := func(got Split) bool { return !want.InEffect(got) }
+		if !slices.ContainsFunc(t.Splits, differs) {
+			return true
+		}
+		lowers = lowers || !slices.ContainsFunc(t.Splits, func(got Split) bool { return got.Weight <= want.Weight })
+	}
+	m.act(Action{Kind: ActSetSplit, Before: lowers, Split: &want})
+	return false
+}
+
+// shut takes all traffic from the canary, also while Nomad cannot be read: then on the addresses that the router has.
+func (m *machine) shut() bool {
+	want := m.split(0, false)
+	if t := m.o.Traffic; m.o.Cluster == nil && t != nil && len(t.Splits) > 0 {
+		want = t.Splits[0]
+		want.Release, want.Weight, want.Resting, want.Canary = m.Release, 0, false, nil
+		if want.Service == "" {
+			want.Service, want.Namespace = m.service(), m.Job.Namespace
+		}
+	}
+	if m.o.Cluster == nil && (m.o.Traffic == nil || len(m.o.Traffic.Splits) == 0) {
+		// Neither the cluster nor the router can be read: there is no list of addresses to give.
+		m.Weight = 0
+		return false
+	}
+	return m.give(want)
+}
+
+// splitPending says that a split that was asked for is not in effect; after a while that holds the rollout.
+func (m *machine) splitPending() Reason {
+	switch {
+	case m.o.Traffic == nil:
+		if m.now.Sub(m.Since) <= settle {
+			return waiting("waiting for the router: %s", m.o.TrafficProblem)
+		}
+		return m.hold(RouterUnreachable, "the router cannot be read: %s", m.o.TrafficProblem)
+	case m.now.Sub(m.Since) <= settle:
+		return waiting("waiting for the router to have the split at %s in effect", m.Weight)
+	}
+	return m.hold(SplitNotInEffect, "the router does not have the split at %s in effect", m.Weight)
+}
+
+// serving is the ready allocations that can take requests, on trial or not.
+func (m *machine) serving(trial bool) int {
+	n := 0
+	for _, a := range m.o.Cluster.Allocs {
+		if a.Ready && !a.Ending && m.onTrial(a) == trial && (a.Address != "" || m.service() == "") {
+			n++
+		}
+	}
+	return n
+}
+
+// carries is the largest weight that the ready canaries can take.
+func (m *machine) carries() Weight {
+	return Carries(m.serving(true), m.o.Cluster.Count)
+}

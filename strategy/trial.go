@@ -1,0 +1,146 @@
+package strategy
+
+import "fmt"
+
+// gitMoved looks whether Git asks for something else than what is on trial. Only phases before promotion may ask.
+func (m *machine) gitMoved() (Reason, bool) {
+	d := m.o.Desired
+	switch {
+	case d == nil, d.Revision == m.Canary.Revision:
+		return Reason{}, false
+	case d.Revision == m.Stable.Revision, d.Revision.SameSpec(m.Stable.Revision):
+		return m.abort(OutcomeWithdrawn, Reason{Code: RevertedInGit, Text: fmt.Sprintf("Git asks for %s again, at %s", d.Revision, d.Commit.Short())}), true
+	case m.IsCondemned(d.Revision):
+		return m.abort(OutcomeWithdrawn, Reason{Code: AlreadyCondemned, Text: fmt.Sprintf("Git asks for %s at %s, which was condemned", d.Revision, d.Commit.Short())}), true
+	case len(d.Refusals) > 0:
+		return m.abort(OutcomeWithdrawn, Reason{Code: Refused, Text: fmt.Sprintf("Git asks for %s at %s, which is refused: %s", d.Revision, d.Commit.Short(), d.Refusals[0])}), true
+	case m.o.Cluster == nil:
+		return m.nomadAway(), true
+	}
+	why := Reason{Code: Superseded, Text: fmt.Sprintf("%s supersedes %s at %s", d.Revision, m.Canary.Revision, m.Weight)}
+	m.Last = Outcome{Kind: OutcomeSuperseded, Revision: m.Canary.Revision, Reason: why, At: m.now}
+	return m.begin(m.Phase.again(), d, why), true
+}
+
+// again is the phase that a superseding rollout starts in.
+func (p Phase) again() Phase {
+	if p == First {
+		return First
+	}
+	return Placing
+}
+
+// abort ends a rollout before promotion for no fault of the revision.
+func (m *machine) abort(kind OutcomeKind, why Reason) Reason {
+	m.Ending = &Outcome{Kind: kind, Revision: m.Canary.Revision, Reason: why}
+	return m.enter(Restoring, why)
+}
+
+// condemn ends a rollout before promotion for the revision's own fault. From here on the revision is not tried again.
+func (m *machine) condemn(why Reason) Reason {
+	m.reject(why)
+	return m.enter(Restoring, why)
+}
+
+func (m *machine) reject(why Reason) {
+	m.Ending = &Outcome{Kind: OutcomeCondemned, Revision: m.Canary.Revision, Reason: why}
+	m.Condemned = remember(m.Condemned, m.Canary.Revision, maxCondemned)
+}
+
+// fault looks whether an allocation on trial failed for good by itself.
+func (m *machine) fault() (Reason, bool) {
+	for _, a := range m.o.Cluster.Allocs {
+		if m.onTrial(a) && a.Fault == FaultTask {
+			return Reason{Code: CanaryCrashed, Text: fmt.Sprintf("canary allocation %s of group %q failed: %s", shortID(a.ID), a.Group, a.Why)}, true
+		}
+	}
+	return Reason{}, false
+}
+
+func shortID(id string) string { return id[:min(len(id), 8)] }
+
+// deploymentFailed reads from the allocations whose fault it is that Nomad gave up.
+func (m *machine) deploymentFailed() Reason {
+	if why, faulty := m.fault(); faulty {
+		return m.condemn(why)
+	}
+	c := m.o.Cluster
+	if why, blameless := m.blameless(); blameless {
+		return m.abort(OutcomeParked, why)
+	}
+	if m.serving(true) > 0 && m.allReady() {
+		return m.abort(OutcomeParked, Reason{Code: ForeignRegistration, Text: "the deployment was failed while its canaries were ready: " + c.Deployment.Text})
+	}
+	return m.condemn(Reason{Code: CanaryUnready, Text: "the canary did not become healthy: " + c.Deployment.Text})
+}
+
+// blameless says why canaries are missing when that is not the revision's fault.
+func (m *machine) blameless() (Reason, bool) {
+	c := m.o.Cluster
+	for _, a := range c.Allocs {
+		if m.onTrial(a) && a.Fault == FaultNode {
+			return Reason{Code: NodeLost, Text: fmt.Sprintf("canary allocation %s lost its node: %s", shortID(a.ID), a.Why)}, true
+		}
+	}
+	if c.Unplaced != "" {
+		return Reason{Code: Unplaced, Text: "canaries cannot be placed: " + c.Unplaced}, true
+	}
+	return Reason{}, false
+}
+
+// readiness counts ready against wanted canaries of a deployment that is not promoted, group by group.
+func (m *machine) readiness() (ready, want int) {
+	have := map[string]int{}
+	for _, a := range m.o.Cluster.Allocs {
+		if a.Canary && a.Ready && !a.Ending {
+			have[a.Group]++
+		}
+	}
+	for group, n := range m.o.Cluster.Deployment.Canaries {
+		want += n
+		ready += min(have[group], n)
+	}
+	return ready, want
+}
+
+func (m *machine) allReady() bool {
+	ready, want := m.readiness()
+	return ready == want && want > 0
+}
+
+// settled tells whether everything the job runs outside the trial is ready, and as many serve as should.
+func (m *machine) settled() bool {
+	c := m.o.Cluster
+	serving := 0
+	for _, a := range c.Allocs {
+		if a.Ending {
+			continue
+		}
+		if !a.Ready {
+			return false
+		}
+		if a.Address != "" {
+			serving++
+		}
+	}
+	return (serving >= c.Count || m.service() == "") && c.Deployment.Status != DeploymentRunning
+}
+
+// foreign holds when somebody else registered the job in mid-rollout; a stopped job ends the rollout.
+func (m *machine) foreign() (Reason, bool) {
+	c := m.o.Cluster
+	switch {
+	case !c.Exists, c.Stopped:
+		why := Reason{Code: StoppedByPerson, Text: "the job was stopped in mid-rollout"}
+		m.Ending = &Outcome{Kind: OutcomeParked, Revision: m.Canary.Revision, Reason: why}
+		return m.finish(), true
+	case m.ours(RoleCanary), !m.Registered && c.ModifyIndex == m.Base:
+		return Reason{}, false
+	}
+	m.shut()
+	if m.Ran > m.Plan.MaxDuration {
+		m.Ending = &Outcome{Kind: OutcomeParked, Revision: m.Canary.Revision, Reason: Reason{Code: ForeignRegistration, Text: "the job was registered by somebody else in mid-rollout, and stayed so"}}
+		return m.finish(), true
+	}
+	return m.hold(ForeignRegistration, "the job was registered by somebody else in mid-rollout (version %d): commit another revision to go on", c.Version), true
+}
