@@ -20,7 +20,8 @@ type Nomad interface {
 	reconcile.Watcher
 }
 
-// ClusterHarness is one Cluster with nothing of the job under test on it. What it starts it ends with the test.
+// ClusterHarness is one Cluster with nothing of the job under test on it, and an empty namespace "shop". What it starts
+// it ends with the test.
 type ClusterHarness struct {
 	// Cluster is under test, as instance "drover".
 	Cluster Nomad

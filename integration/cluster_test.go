@@ -1,0 +1,121 @@
+package integration_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/drover-dev/drover/integration/nomadagent"
+	"github.com/drover-dev/drover/providers/nomad"
+	"github.com/drover-dev/drover/providers/providertest"
+	"github.com/drover-dev/drover/strategy"
+)
+
+// checkoutJobspec is the jobspec of the demo, and its path in the release repository.
+const (
+	checkoutJobspec = "../examples/checkout/releases/checkout-api/checkout-api.nomad.hcl"
+	checkoutPath    = "releases/checkout-api/checkout-api.nomad.hcl"
+)
+
+// agent and service are shared by all tests: one agent takes seconds to start.
+var (
+	agent   *nomadagent.Agent
+	service string // the demo's binary
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "drover-integration-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "make a directory for the tests:", err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	service = filepath.Join(dir, "checkout")
+	build := exec.Command("go", "build", "-o", service, "./examples/checkout/service")
+	build.Dir = ".."
+	if said, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the demo service: %v\n%s", err, said)
+		return 1
+	}
+	agent, err = nomadagent.Start(context.Background(), filepath.Join(dir, "nomad"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := agent.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// checkout is the demo's job at a version.
+func checkout(t *testing.T) func(version string, replicas int) strategy.JobSource {
+	t.Helper()
+	jobspec, err := os.ReadFile(checkoutJobspec)
+	if err != nil {
+		t.Fatalf("read the demo's jobspec: %v", err)
+	}
+	return func(version string, replicas int) strategy.JobSource {
+		return strategy.JobSource{
+			Path:      checkoutPath,
+			Jobspec:   string(jobspec),
+			Variables: fmt.Sprintf("binary = %s\nreplicas = %d\nversion = %s\n", strconv.Quote(service), replicas, strconv.Quote(version)),
+		}
+	}
+}
+
+// eventually polls a condition on a real server, within a deadline that leaves room for a loaded machine.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(3 * time.Minute)
+	defer deadline.Stop()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for !condition() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("never came true: %s", what)
+		case <-ticker.C:
+		}
+	}
+}
+
+func TestNomadCluster(t *testing.T) {
+	providertest.TestCluster(t, func(t *testing.T) providertest.ClusterHarness {
+		t.Helper()
+		purge := func() {
+			t.Helper()
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			if err := agent.Purge(ctx, "checkout-api"); err != nil {
+				t.Errorf("clean up: %v", err)
+			}
+		}
+		purge()
+		t.Cleanup(purge)
+		if _, err := agent.Client().Namespaces().Register(&api.Namespace{Name: "shop"}, nil); err != nil {
+			t.Fatalf("make the namespace: %v", err)
+		}
+		return providertest.ClusterHarness{
+			Cluster:    nomad.New(agent.Client(), nomad.Options{Instance: "drover"}),
+			Client:     agent.Client(),
+			Source:     checkout(t),
+			Eventually: eventually,
+		}
+	})
+}

@@ -1,0 +1,290 @@
+// Package nomadagent starts a real Nomad development agent for tests and demos: one server and one client in one
+// process, on free ports of the loopback, with its state in a directory of its own. It decides how the agent is
+// configured, and that nothing of it is left behind; what runs on it is the caller's.
+//
+// The agent runs as the user it was started by. Its tasks are ended with it, which needs that user's rights only.
+package nomadagent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+)
+
+// startTimeout bounds how long an agent may take until it places allocations; stopTimeout how long its tasks and it may
+// take to end.
+const (
+	startTimeout = 3 * time.Minute
+	stopTimeout  = 30 * time.Second
+)
+
+// Agent is a Nomad agent that runs.
+type Agent struct {
+	Address string // of its HTTP API, http://127.0.0.1:port
+
+	client  *api.Client
+	command *exec.Cmd
+	exited  chan struct{} // closed when the process is gone
+	log     *os.File
+	dir     string
+}
+
+// Binary finds Nomad: the path in DROVER_NOMAD, else bin/nomad of the repository whose integration directory is at or
+// above the working directory, else the PATH. The error says how to build one.
+func Binary() (string, error) {
+	if path := os.Getenv("DROVER_NOMAD"); path != "" {
+		if _, err := os.Stat(path); err != nil {
+			return "", fmt.Errorf("find nomad: DROVER_NOMAD: %w", err)
+		}
+		return filepath.Abs(path)
+	}
+	for _, up := range []string{"bin", "../bin", "../../bin"} {
+		path, err := filepath.Abs(filepath.Join(up, "nomad"))
+		if err != nil {
+			return "", fmt.Errorf("find nomad: %w", err)
+		}
+		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+			return path, nil
+		}
+	}
+	path, err := exec.LookPath("nomad")
+	if err != nil {
+		return "", errors.New("find nomad: no binary in DROVER_NOMAD, bin/nomad or the PATH: run `make bin/nomad` at the root of the repository")
+	}
+	return path, nil
+}
+
+// Start starts an agent with its configuration, log and state below dir, and returns when it takes jobs. The agent
+// runs until Stop; ctx bounds only the start.
+func Start(ctx context.Context, dir string) (*Agent, error) {
+	binary, err := Binary()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	ports, err := freePorts(3)
+	if err != nil {
+		return nil, fmt.Errorf("start nomad: %w", err)
+	}
+	a := &Agent{Address: "http://127.0.0.1:" + strconv.Itoa(ports[0]), exited: make(chan struct{}), dir: dir}
+	if err := a.launch(binary, ports); err != nil {
+		return nil, fmt.Errorf("start nomad: %w", err)
+	}
+	config := api.DefaultConfig()
+	config.Address, config.SecretID, config.Namespace, config.Region = a.Address, "", "", ""
+	if a.client, err = api.NewClient(config); err == nil {
+		err = a.waitReady(ctx)
+	}
+	if err != nil {
+		err = fmt.Errorf("start nomad: %w%s", err, a.lastLog())
+		return nil, errors.Join(err, a.Stop())
+	}
+	return a, nil
+}
+
+// Client is a client of the agent.
+func (a *Agent) Client() *api.Client { return a.client }
+
+func (a *Agent) launch(binary string, ports []int) error {
+	for _, sub := range []string{"state", "alloc", "data"} {
+		if err := os.MkdirAll(filepath.Join(a.dir, sub), 0o755); err != nil {
+			return fmt.Errorf("make its directory: %w", err)
+		}
+	}
+	path := filepath.Join(a.dir, "agent.hcl")
+	if err := os.WriteFile(path, []byte(a.config(ports)), 0o600); err != nil {
+		return fmt.Errorf("write its configuration: %w", err)
+	}
+	var err error
+	if a.log, err = os.Create(filepath.Join(a.dir, "agent.log")); err != nil {
+		return fmt.Errorf("open its log: %w", err)
+	}
+	//nolint:noctx // the agent outlives the context that bounds its start
+	a.command = exec.Command(binary, "agent", "-dev", "-bind", "127.0.0.1", "-config", path)
+	a.command.Stdout, a.command.Stderr = a.log, a.log
+	a.command.Env = append(os.Environ(), "NOMAD_LICENSE_PATH=")
+	// A group of its own: an interrupt at the terminal must not end it before its tasks.
+	a.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := a.command.Start(); err != nil {
+		return errors.Join(fmt.Errorf("run %s: %w", binary, err), a.log.Close())
+	}
+	go func() {
+		defer close(a.exited)
+		_ = a.command.Wait()
+	}()
+	return nil
+}
+
+// config keeps the agent from looking for clouds and registries, and lets it run any program.
+func (a *Agent) config(ports []int) string {
+	return fmt.Sprintf(`log_level            = "INFO"
+disable_update_check = true
+data_dir             = %q
+
+ports {
+  http = %d
+  rpc  = %d
+  serf = %d
+}
+
+plugin "raw_exec" {
+  config {
+    enabled = true
+  }
+}
+
+client {
+  state_dir         = %q
+  alloc_dir         = %q
+  cpu_total_compute = 16000
+  memory_total_mb   = 16000
+
+  options = {
+    "fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean,vault,consul,cni_plugins,bridge"
+  }
+}
+`, filepath.Join(a.dir, "data"), ports[0], ports[1], ports[2], filepath.Join(a.dir, "state"), filepath.Join(a.dir, "alloc"))
+}
+
+// waitReady waits until there is a leader and a node that takes allocations.
+func (a *Agent) waitReady(ctx context.Context) error {
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		nodes, _, err := a.client.Nodes().List((&api.QueryOptions{}).WithContext(ctx))
+		for _, node := range nodes {
+			if node.Status == "ready" && node.Drivers["raw_exec"] != nil && node.Drivers["raw_exec"].Healthy {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("wait until it takes jobs: %w", ctx.Err()), err)
+		case <-a.exited:
+			return errors.New("it exited")
+		case <-ticker.C:
+		}
+	}
+}
+
+// Purge takes a job away and waits until its tasks have ended. A job that is not there is no error.
+func (a *Agent) Purge(ctx context.Context, job string) error {
+	allocs, _, err := a.client.Jobs().Allocations(job, true, (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return fmt.Errorf("purge job %s: %w", job, err)
+	}
+	if _, _, err := a.client.Jobs().Deregister(job, true, (&api.WriteOptions{}).WithContext(ctx)); err != nil && !isNotFound(err) {
+		return fmt.Errorf("purge job %s: %w", job, err)
+	}
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for _, alloc := range allocs {
+		for {
+			now, _, err := a.client.Allocations().Info(alloc.ID, (&api.QueryOptions{}).WithContext(ctx))
+			if isNotFound(err) || (err == nil && now.ClientTerminalStatus()) {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("wait for the end of allocation %s of job %s: %w", alloc.ID, job, errors.Join(ctx.Err(), err))
+			case <-ticker.C:
+			}
+		}
+	}
+	return nil
+}
+
+func isNotFound(err error) bool {
+	var response api.UnexpectedResponseError
+	return errors.As(err, &response) && response.StatusCode() == http.StatusNotFound
+}
+
+// Stop ends every job with its tasks, then the agent, and removes its state. Its log stays. It may be called again.
+func (a *Agent) Stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	var problems []error
+	select {
+	case <-a.exited:
+	default:
+		problems = append(problems, a.purgeAll(ctx), a.end())
+	}
+	for _, sub := range []string{"state", "alloc", "data"} {
+		problems = append(problems, os.RemoveAll(filepath.Join(a.dir, sub)))
+	}
+	if err := a.log.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		problems = append(problems, err)
+	}
+	if err := errors.Join(problems...); err != nil {
+		return fmt.Errorf("stop nomad: %w", err)
+	}
+	return nil
+}
+
+func (a *Agent) purgeAll(ctx context.Context) error {
+	if a.client == nil {
+		return nil
+	}
+	jobs, _, err := a.client.Jobs().List((&api.QueryOptions{Namespace: "*"}).WithContext(ctx))
+	if err != nil {
+		return fmt.Errorf("list its jobs: %w", err)
+	}
+	var problems []error
+	for _, job := range jobs {
+		problems = append(problems, a.Purge(ctx, job.ID))
+	}
+	return errors.Join(problems...)
+}
+
+// end asks the agent to leave, and kills it when it does not.
+func (a *Agent) end() error {
+	if err := a.command.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("interrupt it: %w", err)
+	}
+	select {
+	case <-a.exited:
+		return nil
+	case <-time.After(stopTimeout):
+	}
+	if err := a.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill it: %w", err)
+	}
+	<-a.exited
+	return nil
+}
+
+// lastLog is the end of the agent's log, for an error that its reader can act on.
+func (a *Agent) lastLog() string {
+	text, err := os.ReadFile(filepath.Join(a.dir, "agent.log"))
+	if err != nil || len(text) == 0 {
+		return ""
+	}
+	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	return "; the end of its log:\n" + string(bytes.Join(lines[max(0, len(lines)-10):], []byte("\n")))
+}
+
+// freePorts asks the system for ports that nobody listens on. They are held until all are known, so that they differ.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer listener.Close()
+		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
