@@ -1,0 +1,177 @@
+package git
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// Config says which branch is followed. URL and StateDir are required.
+type Config struct {
+	// URL is a path, or a file, http or https address. Credentials in it are used as Token is, and never shown.
+	URL string
+	// Branch is the branch that is followed and pushed to; default "main".
+	Branch string
+	// Path is the folder below which files are read, "" for all.
+	Path string
+	// Token is sent as the password of user "x-access-token", over https, and over http to this machine only. It is
+	// not used for a path or a file address.
+	Token string
+	// StateDir is where the store lives, for this process alone. It is created with mode 0700.
+	StateDir string
+	// Author writes the commits; default Drover.
+	Author Author
+	// Timeout bounds every call; default two minutes. Push may take it twice: to push, and to find out what became of it.
+	Timeout time.Duration
+	// Now is the clock of commits; default time.Now.
+	Now func() time.Time
+	// Logger is where damage to the store and files that are left out are told; default none.
+	Logger *slog.Logger
+}
+
+// Author is who writes commits.
+type Author struct {
+	Name  string
+	Email string
+}
+
+const (
+	defaultTimeout = 2 * time.Minute
+	tokenUser      = "x-access-token"
+)
+
+// address is a URL taken apart: what may be shown, and what may not.
+type address struct {
+	scheme   string // file, http or https
+	path     string // of a file address: absolute, in the syntax of this machine
+	url      *url.URL
+	user     string
+	password string
+}
+
+// String is the address without credentials.
+func (a address) String() string {
+	if a.scheme == "file" {
+		return a.path
+	}
+	return a.url.String()
+}
+
+func (c Config) complete() (Config, address, error) {
+	if c.Branch == "" {
+		c.Branch = "main"
+	}
+	if c.Author.Name == "" {
+		c.Author.Name = "Drover"
+	}
+	if c.Author.Email == "" {
+		c.Author.Email = "drover@localhost"
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = defaultTimeout
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.StateDir == "" {
+		return c, address{}, errors.New("no state folder for the git store: name one that Drover may write to")
+	}
+	if err := plumbing.NewBranchReferenceName(c.Branch).Validate(); err != nil {
+		return c, address{}, fmt.Errorf("branch %q is no name that git accepts: give the branch as in \"main\", without refs/heads/", c.Branch)
+	}
+	if strings.ContainsAny(c.Author.Name+c.Author.Email, "<>\n\x00") {
+		return c, address{}, fmt.Errorf("author %q <%q> may hold no line break, < or >", c.Author.Name, c.Author.Email)
+	}
+	folder := strings.Trim(path.Clean("/"+filepath.ToSlash(c.Path)), "/")
+	if strings.HasPrefix(path.Clean(filepath.ToSlash(c.Path)), "..") {
+		return c, address{}, fmt.Errorf("path %q leaves the repository: give a folder inside it", c.Path)
+	}
+	c.Path = folder
+	at, err := parseAddress(c.URL)
+	if err != nil {
+		return c, address{}, err
+	}
+	return c, at, at.authorize(c.Token)
+}
+
+// authorize settles the credentials, and refuses to send them where others could read them.
+func (a *address) authorize(token string) error {
+	if a.scheme == "file" {
+		return nil
+	}
+	if token != "" {
+		if a.password != "" {
+			return fmt.Errorf("%s has both a token and a password in its address: remove the one in the address", a)
+		}
+		a.user, a.password = tokenUser, token
+	}
+	if a.password != "" && a.scheme == "http" && !isLoopback(a.url.Hostname()) {
+		return fmt.Errorf("%s would carry the token in plain text: use https", a)
+	}
+	return nil
+}
+
+func parseAddress(raw string) (address, error) {
+	const remedy = "give a path, or a file, http or https address"
+	if raw == "" {
+		return address{}, errors.New("no repository address: " + remedy)
+	}
+	if !strings.Contains(raw, "://") {
+		if host, _, scp := strings.Cut(raw, ":"); scp && !strings.ContainsAny(host, `/\`) && len(host) > 1 {
+			return address{}, fmt.Errorf("repository address of host %q is for ssh, which is not supported: use https with a token", host[strings.LastIndex(host, "@")+1:])
+		}
+		return fileAddress(raw)
+	}
+	parsed, err := url.Parse(raw)
+	if err != nil {
+		// The parser's own words quote the address, credentials and all.
+		return address{}, errors.New("the repository address is not a URL: " + remedy)
+	}
+	switch scheme := strings.ToLower(parsed.Scheme); scheme {
+	case "file":
+		if parsed.Host != "" && parsed.Host != "localhost" {
+			return address{}, fmt.Errorf("file address names the host %q: write file:///path, with three slashes", parsed.Host)
+		}
+		return fileAddress(filepath.FromSlash(parsed.Path))
+	case "http", "https":
+		if parsed.Hostname() == "" {
+			return address{}, fmt.Errorf("%s address of the repository names no host", scheme)
+		}
+		at := address{scheme: scheme, user: parsed.User.Username()}
+		at.password, _ = parsed.User.Password()
+		if at.password == "" {
+			// A token alone is often written where the user stands.
+			at.user, at.password = tokenUser, at.user
+		}
+		shown := *parsed
+		shown.User, shown.RawQuery, shown.Fragment = nil, "", ""
+		at.url = &shown
+		return at, nil
+	default:
+		return address{}, fmt.Errorf("repository addresses of scheme %q are not supported: %s", scheme, remedy)
+	}
+}
+
+func fileAddress(raw string) (address, error) {
+	absolute, err := filepath.Abs(raw)
+	if err != nil {
+		return address{}, fmt.Errorf("find the folder %q: %w", raw, err)
+	}
+	return address{scheme: "file", path: absolute}, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}

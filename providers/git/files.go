@@ -1,0 +1,193 @@
+package git
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// The bounds of what is read: a release repository is small, and one that is not was probably named by mistake.
+const (
+	maxFile  = 1 << 20  // bytes of one file; larger ones are left out
+	maxFiles = 20_000   // files below the path; more are an error
+	maxTotal = 64 << 20 // bytes of them together; more are an error
+)
+
+var lfsPointer = []byte("version https://git-lfs.github.com/spec/")
+
+// Files is every file below Config.Path at a commit that Head or Log returned, by its path from the root of the
+// repository. A folder that is not there has no files. Symbolic links, submodules, pointers to large file storage and
+// files over 1 MiB are left out, the last with a log line. The result is shared: callers do not change it.
+//
+// It does not ask the remote. Over 20,000 files, or 64 MiB of them, are an error.
+func (r *Repository) Files(ctx context.Context, sha string) (strategy.Tree, error) {
+	if tree, ok := r.trees.at(sha); ok {
+		return tree, ctx.Err()
+	}
+	return exclusively(ctx, r, r.config.Timeout, func(ctx context.Context) (strategy.Tree, error) {
+		var files strategy.Tree
+		err := r.read(ctx, sha, func(commit *object.Commit) error {
+			folder, err := r.folder(commit)
+			if err != nil || folder == nil {
+				files = strategy.Tree{}
+				return err
+			}
+			if known, ok := r.trees.of(sha, folder.Hash); ok {
+				files = known
+				return nil
+			}
+			found := &finder{repository: r, ctx: ctx, files: strategy.Tree{}}
+			if err := found.walk(folder, r.config.Path); err != nil {
+				return err
+			}
+			files = found.files
+			r.trees.keep(sha, folder.Hash, files)
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read files at %s: %w", sha, err)
+		}
+		return files, nil
+	})
+}
+
+// folder is the tree at the configured path, nil when there is none.
+func (r *Repository) folder(commit *object.Commit) (*object.Tree, error) {
+	tree, err := object.GetTree(r.store, commit.TreeHash)
+	if err != nil {
+		return nil, &damagedError{err}
+	}
+	if r.config.Path == "" {
+		return tree, nil
+	}
+	for name := range strings.SplitSeq(r.config.Path, "/") {
+		entry := entryOf(tree, name)
+		if entry == nil {
+			return nil, nil
+		}
+		if entry.Mode != filemode.Dir {
+			return nil, fmt.Errorf("path %q is not a folder: set git.path to the folder that holds the releases", r.config.Path)
+		}
+		if tree, err = object.GetTree(r.store, entry.Hash); err != nil {
+			return nil, &damagedError{err}
+		}
+	}
+	return tree, nil
+}
+
+func entryOf(tree *object.Tree, name string) *object.TreeEntry {
+	for i := range tree.Entries {
+		if tree.Entries[i].Name == name {
+			return &tree.Entries[i]
+		}
+	}
+	return nil
+}
+
+// finder gathers the files below a tree.
+type finder struct {
+	repository *Repository
+	ctx        context.Context
+	files      strategy.Tree
+	total      int
+	seen       int
+}
+
+func (f *finder) walk(tree *object.Tree, folder string) error {
+	if err := f.ctx.Err(); err != nil {
+		return err
+	}
+	for _, entry := range tree.Entries {
+		name := entry.Name
+		if folder != "" {
+			name = folder + "/" + name
+		}
+		switch entry.Mode {
+		case filemode.Dir:
+			below, err := object.GetTree(f.repository.store, entry.Hash)
+			if err != nil {
+				return &damagedError{fmt.Errorf("read folder %s: %w", name, err)}
+			}
+			if err := f.walk(below, name); err != nil {
+				return err
+			}
+		case filemode.Regular, filemode.Executable, filemode.Deprecated:
+			if err := f.take(name, entry.Hash); err != nil {
+				return err
+			}
+		case filemode.Symlink, filemode.Submodule, filemode.Empty:
+		}
+	}
+	return nil
+}
+
+func (f *finder) take(name string, hash plumbing.Hash) error {
+	if f.seen++; f.seen > maxFiles {
+		return fmt.Errorf("there are more than %d files below %q: set git.path to the folder that holds the releases", maxFiles, f.repository.config.Path)
+	}
+	content, ok, err := f.repository.content(name, hash)
+	if err != nil || !ok {
+		return err
+	}
+	if f.total += len(content); f.total > maxTotal {
+		return fmt.Errorf("the files below %q are more than %d MiB: set git.path to the folder that holds the releases", f.repository.config.Path, maxTotal>>20)
+	}
+	f.files[name] = strategy.File{Hash: hash.String(), Content: content}
+	return nil
+}
+
+// content is what a file holds; false when it is to be left out.
+func (r *Repository) content(name string, hash plumbing.Hash) ([]byte, bool, error) {
+	if content, ok := r.trees.blobs.get(hash); ok {
+		return content, true, nil
+	}
+	size, err := r.store.EncodedObjectSize(hash)
+	if err != nil {
+		return nil, false, &damagedError{fmt.Errorf("read file %s: %w", name, err)}
+	}
+	if size > maxFile {
+		if !r.told[hash] {
+			r.told[hash] = true
+			r.log.Warn("file left out, too large", "path", name, "bytes", size, "limit", maxFile)
+		}
+		return nil, false, nil
+	}
+	content, err := r.readBlob(hash)
+	if err != nil {
+		return nil, false, &damagedError{fmt.Errorf("read file %s: %w", name, err)}
+	}
+	if len(content) < 1024 && bytes.HasPrefix(content, lfsPointer) {
+		return nil, false, nil
+	}
+	if isText(content) {
+		r.trees.blobs.put(hash, content, len(content)+64)
+	}
+	return content, true, nil
+}
+
+func (r *Repository) readBlob(hash plumbing.Hash) (content []byte, err error) {
+	blob, err := object.GetBlob(r.store, hash)
+	if err != nil {
+		return nil, err
+	}
+	reader, err := blob.Reader()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	return io.ReadAll(io.LimitReader(reader, maxFile+1))
+}
+
+// isText is git's own guess.
+func isText(content []byte) bool {
+	return bytes.IndexByte(content[:min(len(content), 8000)], 0) < 0
+}

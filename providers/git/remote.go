@@ -1,0 +1,255 @@
+package git
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	"github.com/go-git/go-git/v5/plumbing/transport/file"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+)
+
+// maxPack bounds what one fetch may bring, in bytes.
+const maxPack = 1 << 30
+
+// remote speaks to the repository that is followed. It keeps no state between calls.
+type remote struct {
+	at     address
+	branch plumbing.ReferenceName
+	client transport.Transport
+	idle   func()
+}
+
+func newRemote(at address, branch string) *remote {
+	r := &remote{at: at, branch: plumbing.NewBranchReferenceName(branch), client: file.DefaultClient, idle: func() {}}
+	if at.scheme == "file" {
+		return r
+	}
+	web := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConns: 2}
+	r.client = githttp.NewClient(&http.Client{Transport: web, CheckRedirect: at.redirect})
+	r.idle = web.CloseIdleConnections
+	return r
+}
+
+// redirect keeps credentials where they were meant to go.
+func (a address) redirect(to *http.Request, _ []*http.Request) error {
+	switch {
+	case a.scheme == "https" && to.URL.Scheme != "https":
+		return errors.New("the remote redirects from https to http: refused")
+	case a.password != "" && to.URL.Host != a.url.Host:
+		return fmt.Errorf("the remote redirects to host %q, which the token is not for: set git.url to the new address", to.URL.Host)
+	}
+	return nil
+}
+
+// endpoint is made anew for every session, since a redirect alters it.
+func (r *remote) endpoint() (*transport.Endpoint, transport.AuthMethod, error) {
+	if r.at.scheme == "file" {
+		return &transport.Endpoint{Protocol: "file", Path: r.at.path}, nil, nil
+	}
+	ep, err := transport.NewEndpoint(r.at.url.String())
+	if err != nil || r.at.password == "" {
+		return ep, nil, err
+	}
+	return ep, &githttp.BasicAuth{Username: r.at.user, Password: r.at.password}, nil
+}
+
+// tip asks the remote where the branch is.
+func (r *remote) tip(ctx context.Context) (plumbing.Hash, error) {
+	session, err := r.upload()
+	if err != nil {
+		return plumbing.ZeroHash, r.explain("read branch", err)
+	}
+	defer func() { _ = session.Close() }()
+	refs, err := session.AdvertisedReferencesContext(ctx)
+	if err != nil {
+		return plumbing.ZeroHash, r.explain("read branch", err)
+	}
+	return r.find(refs)
+}
+
+// fetch brings what the branch has and haves do not lead to, and returns where the branch is.
+func (r *remote) fetch(ctx context.Context, into storer.Storer, haves []plumbing.Hash) (plumbing.Hash, error) {
+	session, err := r.upload()
+	if err != nil {
+		return plumbing.ZeroHash, r.explain("fetch branch", err)
+	}
+	defer func() { _ = session.Close() }()
+	refs, err := session.AdvertisedReferencesContext(ctx)
+	if err != nil {
+		return plumbing.ZeroHash, r.explain("fetch branch", err)
+	}
+	tip, err := r.find(refs)
+	if err != nil || slices.Contains(haves, tip) {
+		return tip, err
+	}
+	request := packp.NewUploadPackRequestFromCapabilities(refs.Capabilities)
+	if refs.Capabilities.Supports(capability.NoProgress) {
+		if err := request.Capabilities.Set(capability.NoProgress); err != nil {
+			return plumbing.ZeroHash, r.explain("fetch branch", err)
+		}
+	}
+	request.Wants, request.Haves = []plumbing.Hash{tip}, haves
+	response, err := session.UploadPack(ctx, request)
+	if err != nil {
+		return plumbing.ZeroHash, r.explain("fetch branch", err)
+	}
+	defer func() { _ = response.Close() }()
+	var pack io.Reader = response
+	switch {
+	case request.Capabilities.Supports(capability.Sideband64k):
+		pack = sideband.NewDemuxer(sideband.Sideband64k, response)
+	case request.Capabilities.Supports(capability.Sideband):
+		pack = sideband.NewDemuxer(sideband.Sideband, response)
+	}
+	if err := packfile.UpdateObjectStorage(into, &bounded{from: pack, left: maxPack}); err != nil {
+		return plumbing.ZeroHash, r.explain("fetch branch", err)
+	}
+	return tip, nil
+}
+
+// answer is what a remote said to a push.
+type answer struct {
+	status string // why not, in the remote's word for it; "" when it was done
+	words  string // what it said besides, for people
+}
+
+// push asks the remote to move the branch from old to tip, giving it the objects named. An error that is not nil says
+// that there was no answer.
+func (r *remote) push(ctx context.Context, from storer.EncodedObjectStorer, objects []plumbing.Hash, old, tip plumbing.Hash) (answer, error) {
+	ep, auth, err := r.endpoint()
+	if err != nil {
+		return answer{}, r.explain("push to branch", err)
+	}
+	session, err := r.client.NewReceivePackSession(ep, auth)
+	if err != nil {
+		return answer{}, r.explain("push to branch", err)
+	}
+	defer func() { _ = session.Close() }()
+	refs, err := session.AdvertisedReferencesContext(ctx)
+	if err != nil {
+		return answer{}, r.explain("push to branch", err)
+	}
+	if at, err := r.find(refs); err != nil || at != old {
+		return answer{status: "the branch is elsewhere"}, err
+	}
+	var pack bytes.Buffer
+	if _, err := packfile.NewEncoder(&pack, from, false).Encode(objects, 0); err != nil {
+		return answer{}, fmt.Errorf("pack the commit: %w", err)
+	}
+	said := &progress{}
+	request := packp.NewReferenceUpdateRequestFromCapabilities(refs.Capabilities)
+	request.Commands = []*packp.Command{{Name: r.branch, Old: old, New: tip}}
+	request.Packfile, request.Progress = io.NopCloser(&pack), said
+	for _, band := range []capability.Capability{capability.Sideband64k, capability.Sideband} {
+		if refs.Capabilities.Supports(band) {
+			if err := request.Capabilities.Set(band); err != nil {
+				return answer{}, r.explain("push to branch", err)
+			}
+			break
+		}
+	}
+	report, err := session.ReceivePack(ctx, request)
+	if report != nil && report.Error() != nil {
+		return answer{status: r.redact(report.Error().Error()), words: r.redact(said.String())}, nil
+	}
+	if err != nil {
+		return answer{words: r.redact(said.String())}, r.explain("push to branch", err)
+	}
+	if report == nil {
+		return answer{}, errors.New("push to branch: the remote did not say what became of it")
+	}
+	return answer{}, nil
+}
+
+func (r *remote) upload() (transport.UploadPackSession, error) {
+	ep, auth, err := r.endpoint()
+	if err != nil {
+		return nil, err
+	}
+	return r.client.NewUploadPackSession(ep, auth)
+}
+
+// find is where the branch is in an advertisement.
+func (r *remote) find(refs *packp.AdvRefs) (plumbing.Hash, error) {
+	if tip, ok := refs.References[r.branch.String()]; ok {
+		return tip, nil
+	}
+	var names []string
+	for name := range refs.References {
+		if ref := plumbing.ReferenceName(name); ref.IsBranch() {
+			names = append(names, ref.Short())
+		}
+	}
+	if len(names) == 0 {
+		return plumbing.ZeroHash, r.empty()
+	}
+	slices.Sort(names)
+	more := ""
+	if len(names) > 5 {
+		names, more = names[:5], ", …"
+	}
+	return plumbing.ZeroHash, fmt.Errorf("%s has no branch %q (it has %s%s): set git.branch, or push the branch", r.at, r.branch.Short(), strings.Join(names, ", "), more)
+}
+
+func (r *remote) empty() error {
+	return fmt.Errorf("%s is an empty repository: commit to branch %q and push it: %w", r.at, r.branch.Short(), transport.ErrEmptyRemoteRepository)
+}
+
+// explain says what was attempted where, and what to do about it.
+func (r *remote) explain(act string, err error) error {
+	remedy := ""
+	switch {
+	case errors.Is(err, transport.ErrEmptyRemoteRepository):
+		return r.empty()
+	case errors.Is(err, exec.ErrNotFound):
+		remedy = "a repository on this machine is read by the git program, which is not on PATH: install git, or use an https address: "
+	case errors.Is(err, transport.ErrAuthenticationRequired):
+		remedy = "the credentials are rejected or missing: check the token: "
+	case errors.Is(err, transport.ErrAuthorizationFailed):
+		remedy = "the token is not allowed to do this: check its permissions: "
+	case errors.Is(err, transport.ErrRepositoryNotFound):
+		remedy = "there is no repository, or the token may not see it: check git.url: "
+	}
+	explained := fmt.Errorf("%s %q of %s: %s%w", act, r.branch.Short(), r.at, remedy, err)
+	if text := explained.Error(); r.redact(text) != text {
+		// The chain is given up, since every part of it could be printed.
+		return errors.New(r.redact(text))
+	}
+	return explained
+}
+
+// redact takes the credentials out of what a remote says.
+func (r *remote) redact(text string) string {
+	if r.at.password == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, r.at.password, "[redacted]")
+}
+
+// bounded fails, where io.LimitedReader ends, so that half a pack is not taken for one.
+type bounded struct {
+	from io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.from.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, fmt.Errorf("the remote sends more than %d MiB: use a repository for releases alone", maxPack>>20)
+	}
+	return n, err
+}
