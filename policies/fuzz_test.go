@@ -1,0 +1,87 @@
+package policies_test
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/drover-dev/drover/policies"
+	"github.com/drover-dev/drover/strategy"
+)
+
+// FuzzLoad holds that whatever the files hold, Load returns, and that what it returns can be relied on.
+func FuzzLoad(f *testing.F) {
+	good := "release \"web\" {\n version = \"1\"\n jobspec = \"job\"\n policy = \"p\"\n var_files = [\"v.hcl\"]\n}\n"
+	policy := "policy \"p\" {\n strategy \"canary\" {\n weights = [5, \"100%\"]\n bake = \"1m\"\n }\n gate \"e\" {\n metric = \"error_rate\"\n max = \"1%\"\n }\n}\n"
+	f.Add(good, policy, "a = 1\nb = { c = [\"$${d}\", null] }\n", false)
+	f.Add(`{"release": {"web": {"version": "1", "jobspec": "job"}}}`, `{"policy": {"p": {"max_duration": "3h"}}}`, `{"a": 1}`, true)
+	f.Add("release \"web\" {", "policy \"p\" {\n gate \"e\" {", "a = ", false)
+	f.Add("release \"web\" {\n attempt = 1e999999999\n}", "polcy {}", "a = -\"1e1000000000\"", false)
+	f.Add("release \"web\" {\n strategy \"canary\" {\n weights = [\"1e999999999%\", -0, 1e-400]\n bake = \"99999999999d\"\n }\n}", "", "", false)
+	f.Add("\xff\xfe", "\x00", "\"\xff\" = 1", true)
+	f.Fuzz(func(t *testing.T, release, policy, vars string, isJSON bool) {
+		suffix := ""
+		if isJSON {
+			suffix = ".json"
+		}
+		tree := treeOf("job", "job", "v.hcl", vars, "v.hcl.json", vars, "policies/p.hcl"+suffix, policy, "release.hcl"+suffix, release)
+		releases, mistakes := policies.Load(tree, policies.Options{})
+		for _, r := range releases {
+			checkRelease(t, tree, r)
+		}
+		for _, m := range mistakes {
+			if _, ok := tree[m.Path]; !ok || m.Line < 1 || m.Text == "" || m.Detail == "" || !utf8.ValidString(m.Text+m.Detail) || strings.Contains(m.Text, "\n") {
+				t.Errorf("mistake without place or text: %+v", m)
+			}
+		}
+		againReleases, againMistakes := policies.Load(tree, policies.Options{})
+		if diff := cmp.Diff(releases, againReleases) + cmp.Diff(mistakes, againMistakes); diff != "" {
+			t.Errorf("a second call differs:\n%s", diff)
+		}
+	})
+}
+
+// checkRelease holds what everybody who takes a release relies on.
+func checkRelease(t *testing.T, tree strategy.Tree, r strategy.Release) {
+	t.Helper()
+	if r.Name == "" || r.Version == "" || r.Attempt < 1 || r.Line < 1 || r.Source.Jobspec != string(tree[r.Source.Path].Content) {
+		t.Errorf("incomplete release: %+v", r)
+	}
+	last := strategy.Weight(0)
+	for _, s := range r.Plan.Steps {
+		if s.Weight <= last || s.Weight > strategy.Full || s.Bake < 0 {
+			t.Errorf("steps are not rising to 100%%: %+v", r.Plan.Steps)
+		}
+		last = s.Weight
+	}
+	if last == 0 || r.Plan.MaxDuration <= r.Plan.Bake() {
+		t.Errorf("the plan goes nowhere: %+v", r.Plan)
+	}
+	for _, g := range r.Plan.Gates {
+		if g.Name == "" || g.Metric == "" || (g.Max == nil && g.Min == nil && g.MaxVsStable == nil) {
+			t.Errorf("gate without threshold: %+v", g)
+		}
+	}
+	for _, file := range r.Files {
+		if _, ok := tree[file]; !ok {
+			t.Errorf("names %s, which is not in the tree", file)
+		}
+	}
+	parsed, diags := hclsyntax.ParseConfig([]byte(r.Source.Variables), "variables", hcl.InitialPos)
+	if diags.HasErrors() {
+		t.Fatalf("the variables do not parse: %v\n%s", diags, r.Source.Variables)
+	}
+	attrs, diags := parsed.Body.JustAttributes()
+	if diags.HasErrors() || len(attrs) != strings.Count(r.Source.Variables, "\n") || attrs["version"] == nil {
+		t.Errorf("the variables are not one a line with version among them: %v\n%s", diags, r.Source.Variables)
+	}
+	for name, attr := range attrs {
+		if _, diags := attr.Expr.Value(nil); diags.HasErrors() {
+			t.Errorf("variable %s is not constant: %v", name, diags)
+		}
+	}
+}

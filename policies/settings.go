@@ -1,0 +1,105 @@
+package policies
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// The built-in defaults that stand in no shipped policy.
+const defaultMaxDuration = 2 * time.Hour
+
+// settings is what a policy says, and what a release may say for itself. What is nil was left out.
+type settings struct {
+	strategy    *canaryStrategy
+	gates       []gateRule
+	rollback    rollbackRule
+	maxDuration *time.Duration
+	// at is where the time of the rollout is decided, for complaints about it.
+	at *hcl.Range
+}
+
+// settingsSchema is the part of the schema that policies and releases have in common.
+func settingsSchema() hcl.BodySchema {
+	return hcl.BodySchema{
+		Attributes: []hcl.AttributeSchema{{Name: "max_duration"}},
+		Blocks: []hcl.BlockHeaderSchema{
+			{Type: "strategy", LabelNames: []string{"name"}},
+			{Type: "gate", LabelNames: []string{"name"}},
+			{Type: "rollback"},
+		},
+	}
+}
+
+// decodeSettings reads what settingsSchema names.
+func decodeSettings(content *hcl.BodyContent) (settings, hcl.Diagnostics) {
+	var s settings
+	var diags hcl.Diagnostics
+	blocks := content.Blocks.ByType()
+
+	if block, d := single(blocks["strategy"]); block != nil {
+		diags = append(diags, d...)
+		canary, d := decodeStrategyBlock(block)
+		s.strategy, s.at = &canary, block.DefRange.Ptr()
+		diags = append(diags, d...)
+	}
+	gates, d := decodeGates(blocks["gate"])
+	s.gates = gates
+	diags = append(diags, d...)
+	if block, d := single(blocks["rollback"]); block != nil {
+		diags = append(diags, d...)
+		s.rollback, d = decodeRollbackBlock(block)
+		diags = append(diags, d...)
+	}
+	if attr := content.Attributes["max_duration"]; attr != nil {
+		limit, _, d := durationOf("max_duration", "2h", attr.Expr)
+		diags = append(diags, d...)
+		if !d.HasErrors() && limit == 0 {
+			diags = append(diags, fault("Empty duration", attr.Expr.Range(), "max_duration must be above 0: a rollout needs time."))
+		}
+		s.maxDuration, s.at = &limit, attr.Range.Ptr()
+	}
+	return s, diags
+}
+
+// single is the one block there may be, or nil; those after it are refused.
+func single(blocks hcl.Blocks) (*hcl.Block, hcl.Diagnostics) {
+	if len(blocks) == 0 {
+		return nil, nil
+	}
+	var diags hcl.Diagnostics
+	for _, b := range blocks[1:] {
+		diags = append(diags, fault("Duplicate block", b.DefRange, "There is a %s block already in line %d. Put everything into that one.", b.Type, blocks[0].DefRange.Start.Line))
+	}
+	return blocks[0], diags
+}
+
+// under is the plan of a release: what it says itself, completed from its policy, completed from the defaults. at is
+// the place to complain at when none of its own values is to blame.
+func (s settings) under(policy, standard settings, at hcl.Range) (strategy.Plan, hcl.Diagnostics) {
+	canary := cmp.Or(s.strategy, policy.strategy, standard.strategy)
+	gates, diags := mergeGates(policy.gates, s.gates)
+	plan := strategy.Plan{
+		Steps:       slices.Clone(canary.steps),
+		Canaries:    canary.canaries,
+		Gates:       gates,
+		Rollback:    s.rollback.under(policy.rollback),
+		MaxDuration: defaultMaxDuration,
+	}
+	if limit := cmp.Or(s.maxDuration, policy.maxDuration); limit != nil {
+		plan.MaxDuration = *limit
+	}
+	if len(plan.Gates) > maxGates {
+		diags = append(diags, fault("Too many gates", at, "The release has %d gates with those of its policy; at most %d are judged.", len(plan.Gates), maxGates))
+	}
+	if bake := plan.Bake(); bake >= plan.MaxDuration {
+		diags = append(diags, fault("Rollout without end", *cmp.Or(s.at, &at),
+			"The steps bake for %s in all, and after max_duration = %s the rollout is aborted: it could never be promoted. Raise max_duration or shorten the bakes.",
+			bake, plan.MaxDuration))
+	}
+	return plan, diags
+}

@@ -1,0 +1,155 @@
+package policies
+
+import (
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// maxSteps keeps the plan of a rollout small enough for its record.
+const maxSteps = 50
+
+// canaryStrategy is a strategy "canary" block.
+type canaryStrategy struct {
+	steps    []strategy.Step
+	canaries strategy.Canaries
+}
+
+var canarySchema = &hcl.BodySchema{
+	Attributes: []hcl.AttributeSchema{{Name: "weights"}, {Name: "bake"}, {Name: "canaries"}},
+	Blocks:     []hcl.BlockHeaderSchema{{Type: "step"}},
+}
+
+// decodeStrategyBlock reads a strategy, written with weights and one bake, or with a block for each step.
+func decodeStrategyBlock(block *hcl.Block) (canaryStrategy, hcl.Diagnostics) {
+	var s canaryStrategy
+	if name := block.Labels[0]; name != "canary" {
+		return s, faults("Unknown strategy", block.LabelRanges[0],
+			"There is no strategy %q: write strategy \"canary\". A blue-green release is one with the only weight 100.%s", name, didYouMean(name, []string{"canary"}))
+	}
+	content, diags := block.Body.Content(canarySchema)
+	weights, bake := content.Attributes["weights"], content.Attributes["bake"]
+	var d hcl.Diagnostics
+	switch {
+	case len(content.Blocks) > 0:
+		for _, attr := range []*hcl.Attribute{weights, bake} {
+			if attr != nil {
+				diags = append(diags, fault("Steps said twice", attr.Range, "With step blocks each step has its own weight and bake. Leave out %s, or the step blocks.", attr.Name))
+			}
+		}
+		s.steps, d = decodeSteps(content.Blocks)
+	case weights == nil:
+		d = faults("Missing steps", block.DefRange, "A strategy needs weights = [5, 25, 50, 100] with bake = \"5m\", or step blocks.")
+	default:
+		s.steps, d = decodeWeights(block, weights, bake)
+	}
+	diags = append(diags, d...)
+	if len(s.steps) > maxSteps {
+		diags = append(diags, fault("Too many steps", block.DefRange, "There are %d steps; a strategy has at most %d.", len(s.steps), maxSteps))
+	}
+	if attr := content.Attributes["canaries"]; attr != nil {
+		s.canaries, d = canariesOf(attr.Expr)
+		diags = append(diags, d...)
+	}
+	return s, diags
+}
+
+// decodeWeights reads the short form: a list of weights, and one bake for all of them.
+func decodeWeights(block *hcl.Block, weights, bake *hcl.Attribute) ([]strategy.Step, hcl.Diagnostics) {
+	var diags hcl.Diagnostics
+	var pause time.Duration
+	if bake == nil {
+		diags = append(diags, fault("Missing bake", block.DefRange, "A strategy with weights needs the time that each of them is observed: bake = \"5m\"."))
+	} else {
+		var d hcl.Diagnostics
+		pause, _, d = durationOf("bake", "5m", bake.Expr)
+		diags = append(diags, d...)
+	}
+	items, d := hcl.ExprList(weights.Expr)
+	if d.HasErrors() {
+		return nil, append(diags, fault("Wrong type", weights.Expr.Range(), "weights must be a list such as [5, 25, 50, 100]."))
+	}
+	if len(items) == 0 {
+		diags = append(diags, fault("Missing steps", weights.Expr.Range(), "A strategy needs at least one weight, such as [5, 25, 50, 100]."))
+	}
+	var steps []strategy.Step
+	var rise rising
+	for _, item := range items {
+		w, d := weightOf("weight", item)
+		if !d.HasErrors() {
+			d = rise.next(w, item.Range())
+		}
+		diags = append(diags, d...)
+		steps = append(steps, strategy.Step{Weight: w, Bake: pause})
+	}
+	return steps, diags
+}
+
+var stepSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "weight"}, {Name: "bake"}}}
+
+// decodeSteps reads the long form: a block for each step.
+func decodeSteps(blocks hcl.Blocks) ([]strategy.Step, hcl.Diagnostics) {
+	var diags hcl.Diagnostics
+	var steps []strategy.Step
+	var rise rising
+	for _, block := range blocks {
+		step, at, d := decodeStepBlock(block)
+		if !d.HasErrors() {
+			d = append(d, rise.next(step.Weight, at)...)
+		}
+		diags = append(diags, d...)
+		steps = append(steps, step)
+	}
+	return steps, diags
+}
+
+// decodeStepBlock reads one step. The range is that of its weight.
+func decodeStepBlock(block *hcl.Block) (strategy.Step, hcl.Range, hcl.Diagnostics) {
+	var step strategy.Step
+	content, diags := block.Body.Content(stepSchema)
+	at := block.DefRange
+	if attr := content.Attributes["weight"]; attr == nil {
+		diags = append(diags, fault("Missing weight", block.DefRange, "A step needs the share of traffic for the canary: weight = \"25%%\"."))
+	} else {
+		var d hcl.Diagnostics
+		at = attr.Expr.Range()
+		step.Weight, d = weightOf("weight", attr.Expr)
+		diags = append(diags, d...)
+	}
+	if attr := content.Attributes["bake"]; attr == nil {
+		diags = append(diags, fault("Missing bake", block.DefRange, "A step needs the time that it is observed before the next: bake = \"5m\"."))
+	} else {
+		var d hcl.Diagnostics
+		step.Bake, _, d = durationOf("bake", "5m", attr.Expr)
+		diags = append(diags, d...)
+	}
+	return step, at, diags
+}
+
+// rising holds that each weight is above the one before.
+type rising struct{ last strategy.Weight }
+
+func (r *rising) next(w strategy.Weight, at hcl.Range) hcl.Diagnostics {
+	if w <= r.last {
+		return faults("Weights not rising", at, "%s comes after %s; every weight must be above the one before it.", w, r.last)
+	}
+	r.last = w
+	return nil
+}
+
+// canariesOf is "full", "auto" or a number.
+func canariesOf(expr hcl.Expression) (strategy.Canaries, hcl.Diagnostics) {
+	v, diags := constant(expr)
+	if diags.HasErrors() {
+		return strategy.Canaries{}, diags
+	}
+	if !v.IsNull() && v.Type() == cty.Number {
+		n, diags := countOf("canaries", expr)
+		return strategy.Canaries{Number: n}, diags
+	}
+	word, diags := wordOf("canaries, where it is no number,", []string{"full", "auto"}, expr)
+	return strategy.Canaries{Auto: word == "auto"}, diags
+}
