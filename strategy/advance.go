@@ -160,7 +160,9 @@ func (m *machine) deadline() time.Duration {
 	return d + grace
 }
 
+// nomadAway holds while Nomad cannot be read. Deadlines wait for it.
 func (m *machine) nomadAway() Reason {
+	m.Since = m.Since.Add(m.dt)
 	return m.hold(NomadUnreachable, "Nomad cannot be read: %s", m.o.ClusterProblem)
 }
 

@@ -155,7 +155,11 @@ func (m *machine) blocked() Reason {
 	}
 	if d != nil && d.Revision != m.Stable.Revision && d.Revision != m.Canary.Revision && !m.IsCondemned(d.Revision) && len(d.Refusals) == 0 {
 		m.finish()
-		return m.begin(Placing, d, Reason{Code: Superseded, Text: fmt.Sprintf("the way back was blocked; Git asks for %s at %s", d.Revision, d.Commit.Short())})
+		phase := Placing
+		if m.Stable == (Installed{}) {
+			phase = First
+		}
+		return m.begin(phase, d, Reason{Code: Superseded, Text: fmt.Sprintf("the way back was blocked; Git asks for %s at %s", d.Revision, d.Commit.Short())})
 	}
 	return m.hold(StableUnready, "%s is not ready: what is ready serves. Mend it, or commit another revision", m.Stable.Revision)
 }

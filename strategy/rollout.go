@@ -1,6 +1,7 @@
 package strategy
 
 import (
+	"reflect"
 	"slices"
 	"time"
 )
@@ -152,4 +153,19 @@ func (r Rollout) Delivered(done Task, result string) Rollout {
 type Record struct {
 	Rollout Rollout
 	Index   uint64
+}
+
+// Differs tells whether two records of a release differ in more than their clocks and readings, so that the change must
+// be stored before anything is done about it.
+func (r Rollout) Differs(other Rollout) bool {
+	return !reflect.DeepEqual(r.settled(), other.settled())
+}
+
+// settled is the record without what changes from one look to the next.
+func (r Rollout) settled() Rollout {
+	r.Seen, r.Reason, r.Baked, r.Ran, r.Evidence, r.Verdicts = time.Time{}, Reason{}, 0, 0, Evidence{}, nil
+	if r.Hold != nil {
+		r.Hold = &Hold{Reason: Reason{Code: r.Hold.Reason.Code}, Since: r.Hold.Since}
+	}
+	return r
 }

@@ -1,0 +1,97 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// perform does the actions in their order, and stops at the first that fails: those after it wait for the next pass.
+func (l *Loop) perform(ctx context.Context, t *tracked, actions []strategy.Action, now time.Time) error {
+	for _, a := range actions {
+		if err := l.act(ctx, t, a, now); err != nil {
+			l.metrics.actions.WithLabelValues(string(a.Kind), "error").Inc()
+			return err
+		}
+		l.metrics.actions.WithLabelValues(string(a.Kind), "ok").Inc()
+	}
+	return nil
+}
+
+func (l *Loop) act(ctx context.Context, t *tracked, a strategy.Action, now time.Time) error {
+	switch a.Kind {
+	case strategy.ActSetSplit:
+		traffic, err := l.router(l.routerOf(a.Split.Release))
+		if err != nil {
+			return err
+		}
+		if err := traffic.Router.Apply(ctx, *a.Split); err != nil {
+			return fmt.Errorf("set the weight to %s: %w", a.Split.Weight, err)
+		}
+	case strategy.ActRegister:
+		r := *a.Registration
+		r.Marker.Instance = l.opts.Instance
+		unchanged, err := l.opts.Cluster.Register(ctx, r)
+		if err != nil {
+			return fmt.Errorf("register %s as %s: %w", r.Marker.Revision, r.Marker.Role, err)
+		}
+		if unchanged {
+			t.unchanged = r.Marker.Rollout
+		}
+	case strategy.ActPromote:
+		if err := l.opts.Cluster.Promote(ctx, a.Job, a.Deployment); err != nil {
+			return fmt.Errorf("promote deployment %s: %w", a.Deployment, err)
+		}
+	case strategy.ActStop:
+		if err := l.opts.Cluster.Stop(ctx, a.Job, a.ModifyIndex); err != nil {
+			return fmt.Errorf("stop job %s: %w", a.Job, err)
+		}
+	case strategy.ActMarkGood:
+		if keeper, ok := l.opts.Cluster.(Keeper); ok {
+			if err := keeper.MarkGood(ctx, a.Job, a.Version); err != nil {
+				return fmt.Errorf("tag version %d of job %s as good: %w", a.Version, a.Job, err)
+			}
+		}
+	case strategy.ActDeliver:
+		return l.deliver(ctx, t, *a.Task, now)
+	}
+	return nil
+}
+
+// routerOf is the router that a release names. One that cannot be read from Git any more stays on the default.
+func (l *Loop) routerOf(release string) string {
+	if d, _ := l.intent.desired(release); d != nil {
+		return d.Release.Traffic.Router
+	}
+	return ""
+}
+
+// deliver performs a task of the outbox and takes it out. Tasks of one rollout are performed in order, so that the issue
+// names the revert.
+func (l *Loop) deliver(ctx context.Context, t *tracked, task strategy.Task, now time.Time) error {
+	for _, first := range t.record.Rollout.Outbox {
+		if first.Rollout != task.Rollout {
+			continue
+		}
+		if first.Kind != task.Kind {
+			return nil // An earlier one of this rollout is still there.
+		}
+		task = first
+		break
+	}
+	var result string
+	var err error
+	switch task.Kind {
+	case strategy.TaskRevert:
+		result, err = l.revert(ctx, t.record.Rollout.Release, task)
+	case strategy.TaskIssue:
+		result, err = l.openIssue(ctx, t.record.Rollout.Release, task)
+	}
+	if err != nil {
+		return err
+	}
+	t.record.Rollout = t.record.Rollout.Delivered(task, result)
+	return l.store(ctx, t, now)
+}

@@ -1,0 +1,239 @@
+package reconcile
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// historyDepth bounds how far back a commit is looked for.
+const historyDepth = 500
+
+// intent is what Git asks for, release by release. Only releases whose content changed are resolved again.
+type intent struct {
+	repository Repository
+	parse      func(ctx context.Context, source strategy.JobSource) (strategy.JobSpec, error)
+	load       Loader
+
+	refreshing sync.Mutex // one refresh at a time
+
+	mu       sync.RWMutex
+	head     strategy.Commit
+	complete bool // everything at head was resolved
+	mistakes []strategy.Mistake
+	asked    map[string]ask // by release
+}
+
+// ask is what Git asks for one release.
+type ask struct {
+	key     string // of the content it was resolved from
+	desired *strategy.Desired
+	problem string // why desired is nil
+}
+
+func newIntent(opts Options) *intent {
+	return &intent{repository: opts.Repository, parse: opts.Cluster.Parse, load: opts.Load, asked: map[string]ask{}}
+}
+
+// desired is what Git asks for, or why that cannot be said.
+func (i *intent) desired(name string) (*strategy.Desired, string) {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	a, ok := i.asked[name]
+	if !ok {
+		return nil, "the release is not in Git"
+	}
+	return a.desired, a.problem
+}
+
+// key identifies what Git asks for, so that a release at rest is looked at again only when that changes.
+func (i *intent) key(name string) string {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	if a, ok := i.asked[name]; ok {
+		return a.key
+	}
+	return "absent"
+}
+
+// refresh reads the head. When it did not move and everything was resolved before, nothing else is asked.
+func (i *intent) refresh(ctx context.Context) error {
+	i.refreshing.Lock()
+	defer i.refreshing.Unlock()
+	head, err := i.repository.Head(ctx)
+	if err != nil {
+		return fmt.Errorf("read the release repository: %w", err)
+	}
+	if head.SHA == i.head.SHA && i.complete {
+		return nil
+	}
+	tree, err := i.repository.Files(ctx, head.SHA)
+	if err != nil {
+		return fmt.Errorf("read the files of %s: %w", head.Short(), err)
+	}
+	releases, mistakes := i.load(tree)
+	next := map[string]ask{}
+	complete := true
+	for _, r := range releases {
+		a := i.ask(ctx, head, tree, r)
+		complete = complete && (a.desired != nil || a.key != "")
+		next[r.Name] = a
+	}
+	mistakes = append(mistakes, invalid(next, releases)...)
+	refuseSharedJobs(next)
+	for _, m := range mistakes {
+		if _, ok := next[m.Release]; !ok && m.Release != "" {
+			next[m.Release] = ask{key: "mistake " + m.Text + m.Path, problem: fmt.Sprintf("%s:%d: %s", m.Path, m.Line, m.Text)}
+		}
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.head, i.complete, i.mistakes, i.asked = head, complete, mistakes, next
+	return nil
+}
+
+// now is the head as of the last refresh.
+func (i *intent) now() strategy.Commit {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return i.head
+}
+
+// ask resolves one release at head, or takes over what was resolved before.
+func (i *intent) ask(ctx context.Context, head strategy.Commit, tree strategy.Tree, r strategy.Release) ask {
+	key := contentKey(r)
+	if known := i.asked[r.Name]; known.key == key && known.desired != nil {
+		return known
+	}
+	d, err := i.resolve(ctx, r)
+	switch {
+	case errors.Is(err, strategy.ErrInvalid):
+		return ask{key: key, problem: err.Error()}
+	case err != nil:
+		return ask{problem: "Nomad could not be asked what the jobspec says: " + err.Error()} // No key: asked again in the next pass.
+	}
+	commit, err := i.changedBy(ctx, head, tree, r)
+	if err != nil {
+		return ask{problem: "read its history: " + err.Error()}
+	}
+	d.Commit = commit
+	return ask{key: key, desired: d}
+}
+
+// contentKey identifies everything that a release says, also by its policy.
+func contentKey(r strategy.Release) string {
+	r.Line = 0
+	text, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Sprintf("%+v", r)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// resolve asks Nomad what the release's job is, and fits its plan to it.
+func (i *intent) resolve(ctx context.Context, r strategy.Release) (*strategy.Desired, error) {
+	job, err := i.parse(ctx, r.Source)
+	if err != nil {
+		return nil, err
+	}
+	d := &strategy.Desired{Release: r, Job: job, Revision: strategy.Revision{Version: r.Version, Attempt: r.Attempt, Digest: job.Digest}}
+	var problem string
+	d.Service, problem = ServiceOf(job, r.Traffic)
+	d.Release.Plan, d.Refusals = r.Plan.For(job, d.Service)
+	if problem != "" {
+		d.Refusals = append(d.Refusals, problem)
+	}
+	return d, nil
+}
+
+// ServiceOf is the service of the job that takes the traffic: the one that the release names, or the only one.
+func ServiceOf(job strategy.JobSpec, t strategy.Traffic) (service, problem string) {
+	var names []string
+	for _, g := range job.Groups {
+		names = append(names, g.Services...)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	switch {
+	case t.Service != "" && slices.Contains(names, t.Service):
+		return t.Service, ""
+	case t.Service != "":
+		return "", fmt.Sprintf("traffic names the service %q, but the job has %s", t.Service, list(names))
+	case len(names) == 1:
+		return names[0], ""
+	case len(names) == 0:
+		return "", "the job has no service of provider \"nomad\", so there is no traffic to move in steps"
+	}
+	return "", fmt.Sprintf("the job has several services (%s): name the one that takes the traffic by traffic { service = … }", strings.Join(names, ", "))
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "none of provider \"nomad\""
+	}
+	return strings.Join(names, ", ")
+}
+
+// changedBy is the newest first-parent commit that changed a file of the release.
+func (i *intent) changedBy(ctx context.Context, head strategy.Commit, tree strategy.Tree, r strategy.Release) (strategy.Commit, error) {
+	log, err := i.repository.Log(ctx, head.SHA, historyDepth)
+	if err != nil {
+		return strategy.Commit{}, err
+	}
+	for n := 1; n < len(log); n++ {
+		older, err := i.repository.Files(ctx, log[n].SHA)
+		if err != nil {
+			return strategy.Commit{}, err
+		}
+		for _, path := range r.Files {
+			if older[path].Hash != tree[path].Hash {
+				return log[n-1], nil
+			}
+		}
+	}
+	if len(log) > 0 {
+		return log[len(log)-1], nil
+	}
+	return head, nil
+}
+
+// invalid turns what Nomad said of jobspecs into mistakes.
+func invalid(asked map[string]ask, releases []strategy.Release) []strategy.Mistake {
+	var mistakes []strategy.Mistake
+	for _, r := range releases {
+		if a := asked[r.Name]; a.desired == nil && a.key != "" {
+			mistakes = append(mistakes, strategy.Mistake{Release: r.Name, Path: r.Source.Path, Line: 1, Text: a.problem, Detail: a.problem})
+		}
+	}
+	return mistakes
+}
+
+// refuseSharedJobs makes an error of two releases of one job, in both.
+func refuseSharedJobs(asked map[string]ask) {
+	owners := map[strategy.JobRef][]string{}
+	for name, a := range asked {
+		if a.desired != nil {
+			owners[a.desired.Job.Ref] = append(owners[a.desired.Job.Ref], name)
+		}
+	}
+	for job, names := range owners {
+		if len(names) < 2 {
+			continue
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			a := asked[name]
+			a.desired, a.problem = nil, fmt.Sprintf("the releases %s are of one job, %s: keep one of them", strings.Join(names, " and "), job)
+			asked[name] = a
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// openIssue tells people of a rollback. Without a forge the text goes to the log.
+func (l *Loop) openIssue(ctx context.Context, release string, task strategy.Task) (string, error) {
+	issue := IssueOf(l.opts.Instance, release, task)
+	if l.opts.Forge == nil {
+		l.log.Warn("rolled back", "release", release, "title", issue.Title, "issue", issue.Body)
+		return "", nil
+	}
+	url, err := l.opts.Forge.OpenIssue(ctx, issue)
+	if err != nil {
+		return "", fmt.Errorf("open the issue: %w", err)
+	}
+	return url, nil
+}
+
+// IssueOf is the issue for a rollback: what was released, what the gates saw, and what to do next.
+func IssueOf(instance, release string, task strategy.Task) strategy.Issue {
+	var b strings.Builder
+	title := fmt.Sprintf("%s %s rolled back: %s", release, task.Bad, task.Reason.Text)
+	if task.Good.IsZero() {
+		title = fmt.Sprintf("%s %s stopped: %s", release, task.Bad, task.Reason.Text)
+	}
+	fmt.Fprintf(&b, "**%s %s** was released by commit %s (%s", release, task.Bad, task.Failed.SHA, inline(task.Failed.Subject))
+	if task.Failed.Author != "" {
+		fmt.Fprintf(&b, ", by %s", inline(task.Failed.Author))
+	}
+	b.WriteString(")")
+	if task.Step > 0 {
+		fmt.Fprintf(&b, " and ended at step %d of %d, at %s of the traffic", task.Step, task.Steps, task.Weight)
+	} else {
+		b.WriteString(" and ended before it had traffic")
+	}
+	fmt.Fprintf(&b, ".\n\nReason: %s.\n\n", task.Reason.Text)
+	if task.Requests > 0 {
+		fmt.Fprintf(&b, "The canary answered %.0f requests; %.0f of them failed.\n\n", task.Requests, task.Errors)
+	}
+	if len(task.Verdicts) > 0 {
+		b.WriteString("| gate | verdict | limit | canary | stable |\n| --- | --- | --- | --- | --- |\n")
+		for _, v := range task.Verdicts {
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", cell(v.Gate), v.State, cell(v.Limit), cell(v.Canary), cell(v.Stable))
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("### Timeline\n\n")
+	for _, e := range task.Timeline {
+		fmt.Fprintf(&b, "- %s %s, %s: %s\n", e.At.UTC().Format(time.DateTime), e.Phase, e.Weight, e.Reason.Text)
+	}
+	b.WriteString("\n### What was done\n\n")
+	if task.Good.IsZero() {
+		b.WriteString("The job was stopped: there is no earlier version to go back to.\n")
+	} else {
+		fmt.Fprintf(&b, "- The canary lost its traffic, and %s serves all of it.\n", task.Good)
+	}
+	if task.Result != "" {
+		fmt.Fprintf(&b, "- Git: %s.\n", task.Result)
+	}
+	fmt.Fprintf(&b, "\n### What to do next\n\nMend %s and merge a new version. %s itself is not tried again; `attempt = %d` in its release asks for it once more.\n",
+		release, task.Bad, task.Bad.Attempt+1)
+	return strategy.Issue{Marker: instance + "/" + task.Rollout, Title: title, Body: b.String(), Labels: task.Rollback.Labels}
+}
+
+// inline makes text from a commit harmless in Markdown.
+func inline(s string) string {
+	return "`" + strings.ReplaceAll(s, "`", "'") + "`"
+}
+
+// cell makes text harmless in a table.
+func cell(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return strings.ReplaceAll(s, "|", "\\|")
+}

@@ -1,0 +1,264 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// Options is what a Loop is made of.
+type Options struct {
+	Instance string        // names this Drover in markers and messages
+	Poll     time.Duration // how often the repository is asked; 0 asks in every pass
+
+	Repository Repository
+	Load       Loader
+	Cluster    Cluster
+	Routers    map[string]Traffic // by the name that releases use; "" is the default
+	Ledger     Ledger
+	Forge      Forge // nil: issues are only logged
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	// Notify, when set, is told of every decision. It must return soon.
+	Notify func(Decision)
+}
+
+// Traffic is a router with the meter that reads what passes it.
+type Traffic struct {
+	Router Router
+	Meter  Meter
+}
+
+// Decision is one answer of strategy.Advance, with what it was made on.
+type Decision struct {
+	At          time.Time
+	Before      strategy.Rollout
+	After       strategy.Rollout
+	Observation strategy.Observation
+}
+
+const (
+	// saveEvery bounds what a crash may lose of the clocks; everything else is stored at once.
+	saveEvery = 5 * time.Second
+	// rounds bounds how often one pass looks at one release: an effect that shows at once is followed at once.
+	rounds = 8
+	// parallel bounds how many releases are worked on at a time.
+	parallel = 8
+)
+
+// Loop reconciles all releases of one repository. Its methods may not be called concurrently, save Wake.
+type Loop struct {
+	opts    Options
+	log     *slog.Logger
+	metrics *metrics
+	intent  *intent
+	wake    chan struct{}
+
+	loaded   bool
+	polled   time.Time
+	releases map[string]*tracked
+}
+
+// tracked is what the loop keeps of one release between passes.
+type tracked struct {
+	record    strategy.Record
+	stored    strategy.Rollout // as it is in the ledger
+	storedAt  time.Time
+	unchanged string // the rollout that Nomad found nothing to do for
+	restingOn string // the content key that the release came to rest on; "" while it is in motion
+}
+
+// New makes a loop. It does nothing until a pass is made.
+func New(opts Options) *Loop {
+	return &Loop{
+		opts: opts, log: opts.Logger, metrics: newMetrics(opts.Registerer), intent: newIntent(opts),
+		wake: make(chan struct{}, 1), releases: map[string]*tracked{},
+	}
+}
+
+// Wake makes Run pass at once. It never blocks.
+func (l *Loop) Wake() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Pass looks at everything once: it asks the repository when that is due, and advances every release that has
+// something to do. It returns the names of those in motion. The error joins what went wrong with single releases; the
+// others were worked on all the same.
+func (l *Loop) Pass(ctx context.Context, now time.Time) (moving []string, err error) {
+	start := time.Now()
+	defer func() { l.metrics.passes.Observe(time.Since(start).Seconds()) }()
+	if err := l.load(ctx); err != nil {
+		return nil, err
+	}
+	var failures []error
+	if now.Sub(l.polled) >= l.opts.Poll {
+		if err := l.intent.refresh(ctx); err != nil {
+			failures = append(failures, err)
+		} else {
+			l.polled = now
+		}
+	}
+	for name := range l.intent.asked {
+		if l.releases[name] == nil {
+			l.releases[name] = &tracked{record: strategy.Record{Rollout: strategy.Rollout{Release: name}}}
+		}
+	}
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(parallel)
+	for _, name := range slices.Sorted(maps.Keys(l.releases)) {
+		t := l.releases[name]
+		if t.restingOn != "" && t.restingOn == l.intent.key(name) {
+			continue
+		}
+		group.Go(func() error {
+			err := l.work(ctx, name, t, now)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failures = append(failures, fmt.Errorf("release %q: %w", name, err))
+			}
+			if t.restingOn == "" {
+				moving = append(moving, name)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // What goes wrong is in failures.
+	slices.Sort(moving)
+	return moving, errors.Join(failures...)
+}
+
+// Mistakes is what is wrong in the release repository, as of the last pass.
+func (l *Loop) Mistakes() []strategy.Mistake { return slices.Clone(l.intent.mistakes) }
+
+// Rollouts is every record, as of the last pass, by release.
+func (l *Loop) Rollouts() map[string]strategy.Rollout {
+	all := make(map[string]strategy.Rollout, len(l.releases))
+	for name, t := range l.releases {
+		all[name] = t.record.Rollout
+	}
+	return all
+}
+
+func (l *Loop) load(ctx context.Context) error {
+	if l.loaded {
+		return nil
+	}
+	records, err := l.opts.Ledger.Load(ctx)
+	if err != nil {
+		return fmt.Errorf("read the ledger: %w", err)
+	}
+	for _, r := range records {
+		l.releases[r.Rollout.Release] = &tracked{record: r, stored: r.Rollout}
+	}
+	l.loaded = true
+	return nil
+}
+
+// work advances one release as far as it goes now.
+func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time) error {
+	var last []strategy.Action
+	for range rounds {
+		before := t.record.Rollout
+		o := l.observe(ctx, name, t)
+		next, actions, _ := strategy.Advance(before, o, now)
+		l.announce(before, next)
+		if l.opts.Notify != nil {
+			l.opts.Notify(Decision{At: now, Before: before, After: next, Observation: o})
+		}
+		early, late := order(actions)
+		failed := l.perform(ctx, t, early, now)
+		t.record.Rollout = next
+		if err := l.store(ctx, t, now); err != nil {
+			// Without a record nothing may be given traffic, started or ended.
+			t.record.Rollout = before
+			return errors.Join(failed, err)
+		}
+		if failed == nil {
+			failed = l.perform(ctx, t, late, now)
+		}
+		if failed != nil {
+			t.restingOn = ""
+			return failed
+		}
+		if next.Phase == strategy.Resting && next.Hold == nil && len(actions) == 0 {
+			t.restingOn = l.intent.key(name)
+			return nil
+		}
+		t.restingOn = ""
+		if len(actions) == 0 || same(actions, last) {
+			return nil
+		}
+		last = actions
+	}
+	return nil
+}
+
+// order takes apart what may come before the record and what must come after it.
+func order(actions []strategy.Action) (early, late []strategy.Action) {
+	for _, a := range actions {
+		if a.Before {
+			early = append(early, a)
+		} else {
+			late = append(late, a)
+		}
+	}
+	return early, late
+}
+
+// same tells whether a round asks again for what the round before did: then its effect takes time.
+func same(a, b []strategy.Action) bool {
+	return slices.EqualFunc(a, b, func(x, y strategy.Action) bool {
+		return x.Kind == y.Kind && x.Deployment == y.Deployment && x.ModifyIndex == y.ModifyIndex &&
+			(x.Split == nil) == (y.Split == nil) && (x.Split == nil || x.Split.InEffect(*y.Split))
+	})
+}
+
+// store writes the record when it says something new, or when its clocks are old.
+func (l *Loop) store(ctx context.Context, t *tracked, now time.Time) error {
+	r := t.record.Rollout
+	if !r.Differs(t.stored) && (!r.InMotion() || now.Sub(t.storedAt) < saveEvery) {
+		return nil
+	}
+	index, err := l.opts.Ledger.Store(ctx, t.record)
+	if err != nil {
+		if errors.Is(err, strategy.ErrStale) {
+			l.loaded = false // Somebody else wrote: read again before anything else is done.
+		}
+		return fmt.Errorf("store the record: %w", err)
+	}
+	t.record.Index, t.stored, t.storedAt = index, r, now
+	return nil
+}
+
+// announce logs a decision that moved something.
+func (l *Loop) announce(before, after strategy.Rollout) {
+	l.metrics.observe(before, after)
+	if !after.Differs(before) {
+		return
+	}
+	attrs := []any{
+		"release", after.Release, "rollout", after.ID, "phase", string(after.Phase), "step", after.Step + 1, "weight", after.Weight.String(),
+		"reason", string(after.Reason.Code), "text", after.Reason.Text,
+	}
+	if after.Hold != nil {
+		l.log.Warn("rollout held", append(attrs, "since", after.Hold.Since)...)
+		return
+	}
+	l.log.Info("rollout moved", attrs...)
+}

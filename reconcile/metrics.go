@@ -1,0 +1,50 @@
+package reconcile
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// metrics are the loop's own. Labels are of bounded value: releases are as many as the repository has.
+type metrics struct {
+	passes   prometheus.Histogram
+	actions  *prometheus.CounterVec
+	outcomes *prometheus.CounterVec
+	weight   *prometheus.GaugeVec
+	held     *prometheus.GaugeVec
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	factory := promauto.With(reg)
+	return &metrics{
+		passes: factory.NewHistogram(prometheus.HistogramOpts{
+			Name: "drover_pass_seconds", Help: "Time of one pass over all releases.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
+		}),
+		actions: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "drover_actions_total", Help: "Actions performed, by kind and result (ok, error).",
+		}, []string{"action", "result"}),
+		outcomes: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "drover_rollouts_total", Help: "Rollouts that ended, by outcome.",
+		}, []string{"outcome"}),
+		weight: factory.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "drover_canary_weight_ratio", Help: "Share of traffic that the canary of a release is given, from 0 to 1.",
+		}, []string{"release"}),
+		held: factory.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "drover_rollout_held", Help: "1 while a rollout does not go forward.",
+		}, []string{"release"}),
+	}
+}
+
+func (m *metrics) observe(before, after strategy.Rollout) {
+	m.weight.WithLabelValues(after.Release).Set(after.Weight.Share())
+	held := 0.0
+	if after.Hold != nil {
+		held = 1
+	}
+	m.held.WithLabelValues(after.Release).Set(held)
+	if after.Last.Kind != strategy.OutcomeNone && after.Last != before.Last {
+		m.outcomes.WithLabelValues(string(after.Last.Kind)).Inc()
+	}
+}

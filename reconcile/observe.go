@@ -1,0 +1,74 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// observe gathers all that a decision about one release may rest on. What cannot be read is left nil, with the problem.
+func (l *Loop) observe(ctx context.Context, name string, t *tracked) strategy.Observation {
+	r := t.record.Rollout
+	o := strategy.Observation{Unchanged: t.unchanged}
+	o.Desired, o.GitProblem = l.intent.desired(name)
+	job, service, router := r.Job, r.Canary.Service, ""
+	if d := o.Desired; d != nil {
+		router = d.Release.Traffic.Router
+		if r.Phase == strategy.Resting || r.Phase == "" {
+			job, service = d.Job.Ref, d.Service
+		}
+	}
+	if job == (strategy.JobRef{}) {
+		o.ClusterProblem = "which job is meant is not known: " + o.GitProblem
+		return o
+	}
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		state, err := l.opts.Cluster.Observe(ctx, job, service)
+		if err != nil {
+			o.ClusterProblem = err.Error()
+			return
+		}
+		o.Cluster = &state
+	})
+	if service != "" {
+		wait.Go(func() { l.observeTraffic(ctx, name, router, r, &o) })
+	}
+	wait.Wait()
+	return o
+}
+
+func (l *Loop) observeTraffic(ctx context.Context, release, router string, r strategy.Rollout, o *strategy.Observation) {
+	traffic, err := l.router(router)
+	if err != nil {
+		o.TrafficProblem, o.SampleProblem = err.Error(), err.Error()
+		return
+	}
+	state, err := traffic.Router.Read(ctx, release)
+	if err != nil {
+		o.TrafficProblem = err.Error()
+	} else {
+		o.Traffic = &state
+	}
+	if r.Phase == strategy.Resting || r.Phase == "" {
+		return // At rest nothing is judged.
+	}
+	sample, err := traffic.Meter.Sample(ctx, release)
+	if err != nil {
+		o.SampleProblem = err.Error()
+		return
+	}
+	o.Sample = &sample
+}
+
+func (l *Loop) router(name string) (Traffic, error) {
+	if t, ok := l.opts.Routers[name]; ok {
+		return t, nil
+	}
+	if name == "" {
+		return Traffic{}, fmt.Errorf("no router is configured: declare one in drover.hcl")
+	}
+	return Traffic{}, fmt.Errorf("router %q is not declared in drover.hcl", name)
+}

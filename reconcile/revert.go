@@ -1,0 +1,213 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// pushes bounds how often a revert that lost the race is built anew in one pass.
+const pushes = 5
+
+// revert writes the rollback back to Git: it restores the files of the release to their content in the newest commit
+// that asked for the good revision, on top of the present head, and only where nobody edited them since. The result is
+// a sentence for people; an error means that it is to be tried again.
+func (l *Loop) revert(ctx context.Context, release string, task strategy.Task) (string, error) {
+	for range pushes {
+		result, err := l.tryRevert(ctx, release, task)
+		if errors.Is(err, strategy.ErrHeadMoved) {
+			continue
+		}
+		if errors.Is(err, strategy.ErrRefused) {
+			return fmt.Sprintf("not reverted: the remote refuses the push (%v). Revert %s by hand", err, task.Failed.Short()), nil
+		}
+		return result, err
+	}
+	return "", fmt.Errorf("revert %s: the branch moved %d times in a row", task.Failed.Short(), pushes)
+}
+
+func (l *Loop) tryRevert(ctx context.Context, release string, task strategy.Task) (string, error) {
+	if err := l.intent.refresh(ctx); err != nil {
+		return "", err
+	}
+	head := l.intent.now()
+	h := &history{intent: l.intent, release: release, seen: map[string]strategy.Revision{}}
+	now, err := h.at(ctx, head.SHA)
+	if err != nil {
+		return "", err
+	}
+	log, err := l.opts.Repository.Log(ctx, head.SHA, historyDepth)
+	if err != nil {
+		return "", fmt.Errorf("read the history of %s: %w", head.Short(), err)
+	}
+	if now.revision != task.Bad {
+		return h.alreadyGone(ctx, log, task, now)
+	}
+	failed, good, err := h.find(ctx, log, task)
+	if err != nil {
+		return "", err
+	}
+	if good == nil {
+		return fmt.Sprintf("not reverted: no commit of the last %d asks for %s. Revert %s by hand", len(log), task.Good, task.Failed.Short()), nil
+	}
+	change, obstacle, err := l.change(ctx, release, head, failed, good)
+	if err != nil {
+		return "", err
+	}
+	if obstacle != "" {
+		return "not reverted: " + obstacle + ". Revert " + failed.commit.Short() + " by hand", nil
+	}
+	change.Message = revertMessage(release, failed.commit, good.commit, task)
+	commit, err := l.opts.Repository.Push(ctx, change)
+	if err != nil {
+		return "", err
+	}
+	l.log.Info("revert pushed", "release", release, "failed", failed.commit.SHA, "restored", good.commit.SHA, "commit", commit.SHA)
+	if err := l.intent.refresh(ctx); err != nil {
+		l.log.Warn("repository not read after the revert", "error", err)
+	}
+	return fmt.Sprintf("reverted by %s, to the content of %s", commit.Short(), good.commit.Short()), nil
+}
+
+// asked is what a release was at one commit.
+type asked struct {
+	commit   strategy.Commit
+	tree     strategy.Tree
+	release  *strategy.Release // nil when it is absent or cannot be read there
+	revision strategy.Revision
+}
+
+// history resolves one release at earlier commits.
+type history struct {
+	intent  *intent
+	release string
+	seen    map[string]strategy.Revision // by the content that decides
+}
+
+func (h *history) at(ctx context.Context, sha string) (*asked, error) {
+	tree, err := h.intent.repository.Files(ctx, sha)
+	if err != nil {
+		return nil, fmt.Errorf("read the files of %.7s: %w", sha, err)
+	}
+	a := &asked{commit: strategy.Commit{SHA: sha}, tree: tree}
+	releases, _ := h.intent.load(tree)
+	n := slices.IndexFunc(releases, func(r strategy.Release) bool { return r.Name == h.release })
+	if n < 0 {
+		return a, nil
+	}
+	a.release = &releases[n]
+	key := contentKey(*a.release)
+	if revision, ok := h.seen[key]; ok {
+		a.revision = revision
+		return a, nil
+	}
+	d, err := h.intent.resolve(ctx, *a.release)
+	switch {
+	case errors.Is(err, strategy.ErrInvalid):
+		h.seen[key] = strategy.Revision{}
+	case err != nil:
+		return nil, fmt.Errorf("resolve the release at %.7s: %w", sha, err)
+	default:
+		h.seen[key], a.revision = d.Revision, d.Revision
+	}
+	return a, nil
+}
+
+// find looks for the newest commit that asked for the good revision, and for the first one after it that asked for the
+// bad one. good is nil when there is none.
+func (h *history) find(ctx context.Context, log []strategy.Commit, task strategy.Task) (failed, good *asked, err error) {
+	for _, commit := range log {
+		a, err := h.at(ctx, commit.SHA)
+		if err != nil {
+			return nil, nil, err
+		}
+		a.commit = commit
+		switch a.revision {
+		case task.Bad:
+			failed = a
+		case task.Good:
+			return failed, a, nil
+		}
+	}
+	return failed, nil, nil
+}
+
+// alreadyGone says why there is nothing to revert: somebody, or an earlier try of ours, was first.
+func (h *history) alreadyGone(ctx context.Context, log []strategy.Commit, task strategy.Task, now *asked) (string, error) {
+	if now.release == nil {
+		return "nothing reverted: the release cannot be read from Git any more", nil
+	}
+	by := log[0]
+	for n, commit := range log {
+		a, err := h.at(ctx, commit.SHA)
+		if err != nil {
+			return "", err
+		}
+		if a.revision != now.revision {
+			break
+		}
+		by = log[n]
+	}
+	return fmt.Sprintf("nothing to revert: Git asks for %s since %s %q", now.revision, by.Short(), by.Subject), nil
+}
+
+// change restores the files that the release names, as they were when it was good. An obstacle is a reason why that
+// would undo somebody else's work.
+func (l *Loop) change(ctx context.Context, release string, head strategy.Commit, failed, good *asked) (strategy.Change, string, error) {
+	tree, err := l.opts.Repository.Files(ctx, head.SHA)
+	if err != nil {
+		return strategy.Change{}, "", fmt.Errorf("read the files of %s: %w", head.Short(), err)
+	}
+	paths := slices.Concat(failed.release.Files, good.release.Files)
+	slices.Sort(paths)
+	change := strategy.Change{Parent: head.SHA, Files: map[string]*strategy.File{}}
+	for _, path := range slices.Compact(paths) {
+		was, is := good.tree[path], tree[path]
+		switch {
+		case is.Hash == was.Hash:
+			continue
+		case is.Hash != failed.tree[path].Hash:
+			return change, fmt.Sprintf("%s was edited since %s", path, failed.commit.Short()), nil
+		}
+		if other := l.sharer(release, path); other != "" {
+			return change, fmt.Sprintf("%s is shared with release %q", path, other), nil
+		}
+		if was.Hash == "" {
+			change.Files[path] = nil
+		} else {
+			change.Files[path] = &was
+		}
+	}
+	if len(change.Files) == 0 {
+		return change, "its own files did not change: the version comes from elsewhere", nil
+	}
+	return change, "", nil
+}
+
+// sharer is another release that names the file.
+func (l *Loop) sharer(release, path string) string {
+	l.intent.mu.RLock()
+	defer l.intent.mu.RUnlock()
+	for name, a := range l.intent.asked {
+		if name != release && a.desired != nil && slices.Contains(a.desired.Release.Files, path) {
+			return name
+		}
+	}
+	return ""
+}
+
+func revertMessage(release string, failed, good strategy.Commit, task strategy.Task) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Revert %q\n\n", failed.Subject)
+	fmt.Fprintf(&b, "This reverts commit %s.\n\n", failed.SHA)
+	fmt.Fprintf(&b, "%s %s was rolled back to %s: %s.\n", release, task.Bad, task.Good, task.Reason.Text)
+	if task.Requests > 0 {
+		fmt.Fprintf(&b, "The canary answered %.0f requests, %.0f of them failed.\n", task.Requests, task.Errors)
+	}
+	fmt.Fprintf(&b, "\nDrover-Release: %s\nDrover-Failed: %s\nDrover-Restored: %s\n", release, failed.SHA, good.SHA)
+	return b.String()
+}

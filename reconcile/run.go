@@ -1,0 +1,98 @@
+package reconcile
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+const (
+	// tick is how often what is in motion is looked at when nothing else wakes the loop.
+	tick = time.Second
+	// retryWatch is the pause after a watch that failed.
+	retryWatch = 2 * time.Second
+)
+
+// Run makes passes until ctx is done: at every poll of the repository, every second while anything is in motion, and
+// whenever Nomad says that a job in motion changed. It returns when everything it started has ended.
+func (l *Loop) Run(ctx context.Context) {
+	watches := map[string]context.CancelFunc{}
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer func() {
+		for _, cancel := range watches {
+			cancel()
+		}
+	}()
+	for ctx.Err() == nil {
+		moving, err := l.Pass(ctx, time.Now())
+		if err != nil && ctx.Err() == nil {
+			l.log.Error("pass incomplete", "error", err)
+		}
+		l.watch(ctx, &group, watches, moving)
+		pause := jittered(l.opts.Poll)
+		if len(moving) > 0 || err != nil {
+			pause = tick
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-l.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// jittered spreads polls, so that many instances do not ask at one time.
+func jittered(d time.Duration) time.Duration {
+	if d <= 0 {
+		return tick
+	}
+	return d - d/10 + rand.N(d/5+1)
+}
+
+// watch keeps one blocking query for each job in motion, and none for what rests.
+func (l *Loop) watch(ctx context.Context, group *sync.WaitGroup, watches map[string]context.CancelFunc, moving []string) {
+	watcher, ok := l.opts.Cluster.(Watcher)
+	if !ok {
+		return
+	}
+	for name, cancel := range watches {
+		if !slices.Contains(moving, name) {
+			cancel()
+			delete(watches, name)
+		}
+	}
+	for _, name := range moving {
+		job := l.releases[name].record.Rollout.Job
+		if watches[name] != nil || job == (strategy.JobRef{}) {
+			continue
+		}
+		watching, cancel := context.WithCancel(ctx)
+		watches[name] = cancel
+		group.Go(func() { l.follow(watching, watcher, job) })
+	}
+}
+
+func (l *Loop) follow(ctx context.Context, watcher Watcher, job strategy.JobRef) {
+	index := uint64(0)
+	for ctx.Err() == nil {
+		next, err := watcher.Watch(ctx, job, index)
+		if err != nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(retryWatch):
+			}
+			continue
+		}
+		if next != index && index != 0 {
+			l.Wake()
+		}
+		index = next
+	}
+}
