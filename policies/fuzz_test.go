@@ -51,33 +51,43 @@ func checkRelease(t *testing.T, tree strategy.Tree, r strategy.Release) {
 	if r.Name == "" || r.Version == "" || r.Attempt < 1 || r.Line < 1 || r.Source.Jobspec != string(tree[r.Source.Path].Content) {
 		t.Errorf("incomplete release: %+v", r)
 	}
-	last := strategy.Weight(0)
-	for _, s := range r.Plan.Steps {
-		if s.Weight <= last || s.Weight > strategy.Full || s.Bake < 0 {
-			t.Errorf("steps are not rising to 100%%: %+v", r.Plan.Steps)
-		}
-		last = s.Weight
-	}
-	if last == 0 || r.Plan.MaxDuration <= r.Plan.Bake() {
-		t.Errorf("the plan goes nowhere: %+v", r.Plan)
-	}
-	for _, g := range r.Plan.Gates {
-		if g.Name == "" || g.Metric == "" || (g.Max == nil && g.Min == nil && g.MaxVsStable == nil) {
-			t.Errorf("gate without threshold: %+v", g)
-		}
-	}
+	checkPlan(t, r.Plan)
 	for _, file := range r.Files {
 		if _, ok := tree[file]; !ok {
 			t.Errorf("names %s, which is not in the tree", file)
 		}
 	}
-	parsed, diags := hclsyntax.ParseConfig([]byte(r.Source.Variables), "variables", hcl.InitialPos)
+	checkVariables(t, r.Source.Variables)
+}
+
+func checkPlan(t *testing.T, plan strategy.Plan) {
+	t.Helper()
+	last := strategy.Weight(0)
+	for _, s := range plan.Steps {
+		if s.Weight <= last || s.Weight > strategy.Full || s.Bake < 0 {
+			t.Errorf("steps are not rising to 100%%: %+v", plan.Steps)
+		}
+		last = s.Weight
+	}
+	if last == 0 || plan.MaxDuration <= plan.Bake() {
+		t.Errorf("the plan goes nowhere: %+v", plan)
+	}
+	for _, g := range plan.Gates {
+		if g.Name == "" || g.Metric == "" || (g.Max == nil && g.Min == nil && g.MaxVsStable == nil) {
+			t.Errorf("gate without threshold: %+v", g)
+		}
+	}
+}
+
+func checkVariables(t *testing.T, variables string) {
+	t.Helper()
+	parsed, diags := hclsyntax.ParseConfig([]byte(variables), "variables", hcl.InitialPos)
 	if diags.HasErrors() {
-		t.Fatalf("the variables do not parse: %v\n%s", diags, r.Source.Variables)
+		t.Fatalf("the variables do not parse: %v\n%s", diags, variables)
 	}
 	attrs, diags := parsed.Body.JustAttributes()
-	if diags.HasErrors() || len(attrs) != strings.Count(r.Source.Variables, "\n") || attrs["version"] == nil {
-		t.Errorf("the variables are not one a line with version among them: %v\n%s", diags, r.Source.Variables)
+	if diags.HasErrors() || len(attrs) != strings.Count(variables, "\n") || attrs["version"] == nil {
+		t.Errorf("the variables are not one a line with version among them: %v\n%s", diags, variables)
 	}
 	for name, attr := range attrs {
 		if _, diags := attr.Expr.Value(nil); diags.HasErrors() {

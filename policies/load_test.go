@@ -16,15 +16,10 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/drover-dev/drover/policies"
-	"github.com/drover-dev/drover/reconcile"
 	"github.com/drover-dev/drover/strategy"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew; read them before committing")
-
-var _ reconcile.Loader = func(tree strategy.Tree) ([]strategy.Release, []strategy.Mistake) {
-	return policies.Load(tree, policies.Options{})
-}
 
 // treeOf makes a tree of path and content in turn.
 func treeOf(pairs ...string) strategy.Tree {
