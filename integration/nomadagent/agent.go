@@ -29,6 +29,9 @@ const (
 	stopTimeout  = 30 * time.Second
 )
 
+// stateDirs are what the agent keeps below its directory, and what Stop removes.
+var stateDirs = []string{"state", "alloc", "mounts", "data"}
+
 // Agent is a Nomad agent that runs.
 type Agent struct {
 	Address string // of its HTTP API, http://127.0.0.1:port
@@ -98,7 +101,7 @@ func Start(ctx context.Context, dir string) (*Agent, error) {
 func (a *Agent) Client() *api.Client { return a.client }
 
 func (a *Agent) launch(binary string, ports []int) error {
-	for _, sub := range []string{"state", "alloc", "data"} {
+	for _, sub := range stateDirs {
 		if err := os.MkdirAll(filepath.Join(a.dir, sub), 0o755); err != nil {
 			return fmt.Errorf("make its directory: %w", err)
 		}
@@ -111,10 +114,11 @@ func (a *Agent) launch(binary string, ports []int) error {
 	if a.log, err = os.Create(filepath.Join(a.dir, "agent.log")); err != nil {
 		return fmt.Errorf("open its log: %w", err)
 	}
+	// The variable marks the helpers that the agent starts; see killBelow.
 	//nolint:noctx // the agent outlives the context that bounds its start
 	a.command = exec.Command(binary, "agent", "-dev", "-bind", "127.0.0.1", "-config", path)
 	a.command.Stdout, a.command.Stderr = a.log, a.log
-	a.command.Env = append(os.Environ(), "NOMAD_LICENSE_PATH=")
+	a.command.Env = append(os.Environ(), "DROVER_AGENT_DIR="+a.dir)
 	// A group of its own: an interrupt at the terminal must not end it before its tasks.
 	a.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := a.command.Start(); err != nil {
@@ -148,6 +152,7 @@ plugin "raw_exec" {
 client {
   state_dir         = %q
   alloc_dir         = %q
+  alloc_mounts_dir  = %q
   cpu_total_compute = 16000
   memory_total_mb   = 16000
 
@@ -155,7 +160,7 @@ client {
     "fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean,vault,consul,cni_plugins,bridge"
   }
 }
-`, filepath.Join(a.dir, "data"), ports[0], ports[1], ports[2], filepath.Join(a.dir, "state"), filepath.Join(a.dir, "alloc"))
+`, filepath.Join(a.dir, "data"), ports[0], ports[1], ports[2], filepath.Join(a.dir, "state"), filepath.Join(a.dir, "alloc"), filepath.Join(a.dir, "mounts"))
 }
 
 // waitReady waits until there is a leader and a node that takes allocations.
@@ -179,31 +184,51 @@ func (a *Agent) waitReady(ctx context.Context) error {
 	}
 }
 
-// Purge takes a job away and waits until its tasks have ended. A job that is not there is no error.
+// Purge takes a job away and waits until nothing of it is left to be placed or to end. A job that is not there is no
+// error.
 func (a *Agent) Purge(ctx context.Context, job string) error {
-	allocs, _, err := a.client.Jobs().Allocations(job, true, (&api.QueryOptions{}).WithContext(ctx))
-	if err != nil {
-		return fmt.Errorf("purge job %s: %w", job, err)
-	}
 	if _, _, err := a.client.Jobs().Deregister(job, true, (&api.WriteOptions{}).WithContext(ctx)); err != nil && !isNotFound(err) {
 		return fmt.Errorf("purge job %s: %w", job, err)
 	}
-	ticker := time.NewTicker(100 * time.Millisecond)
+	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
-	for _, alloc := range allocs {
-		for {
-			now, _, err := a.client.Allocations().Info(alloc.ID, (&api.QueryOptions{}).WithContext(ctx))
-			if isNotFound(err) || (err == nil && now.ClientTerminalStatus()) {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("wait for the end of allocation %s of job %s: %w", alloc.ID, job, errors.Join(ctx.Err(), err))
-			case <-ticker.C:
-			}
+	for {
+		quiet, err := a.isQuiet(ctx, job)
+		if err != nil {
+			return fmt.Errorf("purge job %s: %w", job, err)
+		}
+		if quiet {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the end of job %s: %w", job, ctx.Err())
+		case <-ticker.C:
 		}
 	}
-	return nil
+}
+
+// isQuiet tells whether no evaluation of the job is under way and no allocation of it runs.
+func (a *Agent) isQuiet(ctx context.Context, job string) (bool, error) {
+	evaluations, _, err := a.client.Jobs().Evaluations(job, (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return false, fmt.Errorf("read its evaluations: %w", err)
+	}
+	for _, e := range evaluations {
+		if e.Status == "pending" {
+			return false, nil
+		}
+	}
+	allocs, _, err := a.client.Jobs().Allocations(job, true, (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return false, fmt.Errorf("read its allocations: %w", err)
+	}
+	for _, alloc := range allocs {
+		if alloc.ClientStatus == api.AllocClientStatusRunning || alloc.ClientStatus == api.AllocClientStatusPending {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 func isNotFound(err error) bool {
@@ -221,7 +246,8 @@ func (a *Agent) Stop() error {
 	default:
 		problems = append(problems, a.purgeAll(ctx), a.end())
 	}
-	for _, sub := range []string{"state", "alloc", "data"} {
+	problems = append(problems, killBelow(a.dir), unmountBelow(a.dir))
+	for _, sub := range stateDirs {
 		problems = append(problems, os.RemoveAll(filepath.Join(a.dir, sub)))
 	}
 	if err := a.log.Close(); err != nil && !errors.Is(err, os.ErrClosed) {

@@ -38,17 +38,21 @@ type Options struct {
 
 // New builds a Cluster on a client.
 func New(client *api.Client, options Options) *Cluster {
-	logger := options.Logger
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
 	return &Cluster{
 		client:    client,
 		instance:  cmp.Or(options.Instance, "drover"),
 		fallback:  cmp.Or(options.Namespace, api.DefaultNamespace),
-		logger:    logger.With("component", "nomad"),
+		logger:    logTo(options.Logger),
 		revisions: map[versionKey]known{},
 	}
+}
+
+// logTo marks a logger's lines as this package's; they go nowhere without one.
+func logTo(logger *slog.Logger) *slog.Logger {
+	if logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return logger.With("component", "nomad")
 }
 
 // goodTag is the version tag that keeps the last good version.

@@ -59,12 +59,11 @@ func flatten(text string) string {
 	var parts []string
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "*"))
-		if line != "" && !errorCount.MatchString(line) {
-			parts = append(parts, errorCount.ReplaceAllString(line, ""))
+		if line = errorCount.ReplaceAllString(line, ""); line != "" {
+			parts = append(parts, line)
 		}
 	}
-	joined := strings.Join(parts, "; ")
-	return strings.ReplaceAll(joined, "failed:;", "failed:")
+	return strings.ReplaceAll(strings.Join(parts, "; "), "failed:; ", "failed: ")
 }
 
 // errorCount is the head of such a list.
@@ -151,14 +150,14 @@ func explain(source strategy.JobSource, line string, inVariables bool) string {
 		return source.Path + ": " + line
 	}
 	number, summary, detail := match[1], match[2], match[3]
-	switch summary {
-	case "Unset variable":
-		name := quoted(line)
+	switch {
+	case strings.HasPrefix(summary, "Unset variable"):
+		name := quoted(summary)
 		return fmt.Sprintf("%s%s: the variable %q is not set: give it in the release's variables block or in a var file, or declare a default",
 			source.Path, declaredAt(source.Jobspec, name), name)
-	case "Undefined variable":
+	case summary == "Undefined variable":
 		return "" // A variable that the jobspec does not declare is no mistake; it is only said along with one.
-	case "Invalid value for variable":
+	case summary == "Invalid value for variable":
 		return fmt.Sprintf("%s: the release sets `%s`: %s", source.Path, sourceLine(source.Variables, number), detail)
 	}
 	where := source.Path

@@ -1,0 +1,193 @@
+package nomad
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// webJob is a job that Drover takes without a word.
+func webJob() *api.Job {
+	return &api.Job{
+		ID: new("web"), Name: new("web"),
+		TaskGroups: []*api.TaskGroup{{
+			Name: new("g"), Count: new(3),
+			Services: []*api.Service{{Name: "web", Provider: "nomad", Checks: []api.ServiceCheck{
+				{Type: "script"}, {Type: "http", Path: "/up", Interval: time.Second, Timeout: 2 * time.Second},
+			}}},
+			Tasks: []*api.Task{{Name: "t", Services: []*api.Service{{Provider: "nomad"}}}},
+		}},
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*api.Job, *api.TaskGroup)
+		want   string // "" for none
+	}{
+		{"sound", func(*api.Job, *api.TaskGroup) {}, ""},
+		{"batch", func(j *api.Job, _ *api.TaskGroup) { j.Type = new("batch") }, "type batch"},
+		{"system", func(j *api.Job, _ *api.TaskGroup) { j.Type = new("system") }, "type system"},
+		{"periodic", func(j *api.Job, _ *api.TaskGroup) { j.Periodic = &api.PeriodicConfig{} }, "periodic"},
+		{"no group", func(j *api.Job, _ *api.TaskGroup) { j.TaskGroups = nil }, "no group"},
+		{"per_alloc", func(_ *api.Job, g *api.TaskGroup) {
+			g.Volumes = map[string]*api.VolumeRequest{"data": {PerAlloc: true}}
+		}, `volume "data" of group "g" is per_alloc`},
+		{"single writer", func(_ *api.Job, g *api.TaskGroup) {
+			g.Volumes = map[string]*api.VolumeRequest{"data": {AccessMode: "single-node-writer"}}
+		}, "single writer"},
+		{"single writer that only reads", func(_ *api.Job, g *api.TaskGroup) {
+			g.Volumes = map[string]*api.VolumeRequest{"data": {AccessMode: "single-node-writer", ReadOnly: true}}
+		}, ""},
+		{"max_parallel 0", func(_ *api.Job, g *api.TaskGroup) { g.Update = &api.UpdateStrategy{MaxParallel: new(0)} }, "max_parallel = 0"},
+		{"max_parallel 0 of the job", func(j *api.Job, _ *api.TaskGroup) { j.Update = &api.UpdateStrategy{MaxParallel: new(0)} }, "max_parallel = 0"},
+		{"consul", func(_ *api.Job, g *api.TaskGroup) { g.Services[0].Provider = "consul" }, `provider "consul"`},
+		{"consul by default, in a task", func(_ *api.Job, g *api.TaskGroup) { g.Tasks[0].Services[0].Provider = "" }, `"web-g-t" of group "g" is of provider "consul"`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			job := webJob()
+			test.change(job, job.TaskGroups[0])
+			got := strings.Join(refusals(job), "\n")
+			if (got == "") != (test.want == "") || !strings.Contains(got, test.want) {
+				t.Errorf("got %q, want %q in it", got, test.want)
+			}
+		})
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	source := strategy.JobSource{Path: "web.hcl", Jobspec: "variable \"version\" {}\n"}
+	tests := []struct {
+		name   string
+		change func(*api.Job, *api.TaskGroup)
+		want   string
+	}{
+		{"sound", func(*api.Job, *api.TaskGroup) {}, ""},
+		{"count 1", func(_ *api.Job, g *api.TaskGroup) { g.Count = nil }, "doubles"},
+		{"scaling", func(_ *api.Job, g *api.TaskGroup) { g.Scaling = &api.ScalingPolicy{} }, "scaling"},
+		{"scaling that is off", func(_ *api.Job, g *api.TaskGroup) { g.Scaling = &api.ScalingPolicy{Enabled: new(false)} }, ""},
+		{"static port", func(_ *api.Job, g *api.TaskGroup) {
+			g.Networks = []*api.NetworkResource{{ReservedPorts: []api.Port{{Label: "http", Value: 80}}, DynamicPorts: []api.Port{{Label: "admin"}}}}
+		}, `static port "http" (80)`},
+		{"overridden", func(j *api.Job, g *api.TaskGroup) {
+			j.Update = &api.UpdateStrategy{AutoRevert: new(true)}
+			g.Update = &api.UpdateStrategy{Canary: new(1), AutoPromote: new(true)}
+		}, "auto_revert, canary, auto_promote"},
+		{"set off", func(_ *api.Job, g *api.TaskGroup) {
+			g.Update = &api.UpdateStrategy{Canary: new(0), AutoRevert: new(false)}
+		}, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			job := webJob()
+			test.change(job, job.TaskGroups[0])
+			got := strings.Join(warnings(job, source), "\n")
+			if (got == "") != (test.want == "") || !strings.Contains(got, test.want) {
+				t.Errorf("got %q, want %q in it", got, test.want)
+			}
+		})
+	}
+	if got := warnings(webJob(), strategy.JobSource{Path: "web.hcl", Jobspec: "job \"web\" {}"}); len(got) != 1 || !strings.Contains(got[0], "version") {
+		t.Errorf("got %q of a jobspec without the variable, want one warning", got)
+	}
+}
+
+func TestServices(t *testing.T) {
+	job := webJob()
+	if diff := cmp.Diff([]string{"web", "web-g-t"}, nomadServices(job, job.TaskGroups[0])); diff != "" {
+		t.Errorf("services (-want +got):\n%s", diff)
+	}
+	job.TaskGroups[0].Services[0].Name = "${JOB}-${TASKGROUP}-public"
+	group, service := servingGroup(job, "web-g-public")
+	if group == nil || service == nil {
+		t.Fatalf("got group %v, service %v, want both", group, service)
+	}
+	want := &strategy.Check{Type: "http", Path: "/up", Interval: time.Second, Timeout: 2 * time.Second}
+	if diff := cmp.Diff(want, routerCheck(service)); diff != "" {
+		t.Errorf("check (-want +got):\n%s", diff)
+	}
+	if group, service := servingGroup(job, ""); group == nil || service != nil {
+		t.Errorf("got group %v, service %v without a service, want the first group alone", group, service)
+	}
+}
+
+func TestProgressDeadline(t *testing.T) {
+	job := webJob()
+	if got := progressDeadline(job); got != 10*time.Minute {
+		t.Errorf("got %s, want Nomad's default", got)
+	}
+	job.Update = &api.UpdateStrategy{ProgressDeadline: new(time.Hour)}
+	if got := progressDeadline(job); got != time.Hour {
+		t.Errorf("got %s, want the job's", got)
+	}
+	job.TaskGroups[0].Update = &api.UpdateStrategy{ProgressDeadline: new(time.Minute)}
+	if got := progressDeadline(job); got != time.Minute {
+		t.Errorf("got %s, want the group's", got)
+	}
+}
+
+func TestPrepare(t *testing.T) {
+	spec := func() document {
+		t.Helper()
+		doc, err := decodeDocument([]byte(`{"ID": "web", "Update": {"AutoPromote": true}, "TaskGroups": [
+			{"Name": "g", "Count": 2, "Update": {"Canary": 1, "AutoRevert": true, "ProgressDeadline": 7}}, {"Name": "new", "Count": 4, "Update": null}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return doc
+	}
+	running := webJob()
+	running.TaskGroups[0].Count = new(5)
+	stopped := webJob()
+	stopped.Stop = new(true)
+	tests := []struct {
+		name   string
+		role   strategy.Role
+		all    history
+		counts [2]int
+		canary [2]any
+	}{
+		{"canaries follow the live count", strategy.RoleCanary, history{{job: running}}, [2]int{5, 4}, [2]any{5, 4}},
+		{"reverse too", strategy.RoleReverse, history{{job: running}}, [2]int{5, 4}, [2]any{5, 4}},
+		{"a restore leaves them", strategy.RoleRestore, history{{job: running}}, [2]int{5, 4}, [2]any{1, nil}},
+		{"a first release keeps its counts", strategy.RoleFirst, nil, [2]int{2, 4}, [2]any{1, nil}},
+		{"so does one that starts a stopped job", strategy.RoleFirst, history{{job: stopped}}, [2]int{2, 4}, [2]any{1, nil}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			doc := spec()
+			if err := prepare(doc, strategy.Registration{Marker: strategy.Marker{Role: test.role}}, test.all); err != nil {
+				t.Fatal(err)
+			}
+			job, err := doc.job()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, group := range job.TaskGroups {
+				if got := groupCount(group); got != test.counts[i] {
+					t.Errorf("group %d: got count %d, want %d", i, got, test.counts[i])
+				}
+				var canary any
+				if group.Update.Canary != nil {
+					canary = *group.Update.Canary
+				}
+				if canary != test.canary[i] {
+					t.Errorf("group %d: got canary %v, want %v", i, canary, test.canary[i])
+				}
+				if group.Update.AutoPromote == nil || *group.Update.AutoPromote || group.Update.AutoRevert == nil || *group.Update.AutoRevert {
+					t.Errorf("group %d: auto_promote and auto_revert are not off", i)
+				}
+			}
+			if got := deref(job.TaskGroups[0].Update.ProgressDeadline); got != 7 {
+				t.Errorf("got progress deadline %d, want it kept", got)
+			}
+		})
+	}
+}

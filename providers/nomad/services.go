@@ -1,0 +1,58 @@
+package nomad
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"reflect"
+	"slices"
+	"strconv"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// Registrations are the services of provider "nomad".
+type Registrations struct {
+	// Logger is told when Nomad cannot be reached; set before the first Watch. Nobody is told when it is nil.
+	Logger *slog.Logger
+
+	client *api.Client
+}
+
+// Services builds the registrations that a client can see.
+func Services(client *api.Client) *Registrations { return &Registrations{client: client} }
+
+// Watch calls back with every allocation that is registered for a service, by allocation: once at the start, empty or
+// not, and after every change. An allocation is registered before its checks pass, and while they fail. It blocks
+// until ctx is done and returns its error; while Nomad is away it tries again.
+func (r *Registrations) Watch(ctx context.Context, namespace, service string, changed func([]strategy.Endpoint)) error {
+	var last []strategy.Endpoint
+	told := false
+	read := func(index uint64) (uint64, error) {
+		options := query(ctx, namespace)
+		options.WaitIndex, options.WaitTime = index, longestWait
+		found, meta, err := r.client.Services().Get(service, options)
+		if err != nil {
+			return 0, fmt.Errorf("read service %s: %w", service, err)
+		}
+		endpoints := []strategy.Endpoint{}
+		for _, f := range found {
+			endpoints = append(endpoints, strategy.Endpoint{Alloc: f.AllocID, Address: net.JoinHostPort(f.Address, strconv.Itoa(f.Port))})
+		}
+		slices.SortFunc(endpoints, func(a, b strategy.Endpoint) int {
+			return cmp.Or(cmp.Compare(a.Alloc, b.Alloc), cmp.Compare(a.Address, b.Address))
+		})
+		if !told || !reflect.DeepEqual(last, endpoints) {
+			last, told = endpoints, true
+			changed(slices.Clone(endpoints))
+		}
+		return meta.LastIndex, nil
+	}
+	return follow(ctx, read, func(err error) {
+		logTo(r.Logger).WarnContext(ctx, "registrations cannot be read", "service", service, "error", err)
+	})
+}
