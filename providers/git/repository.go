@@ -30,6 +30,7 @@ type Repository struct {
 	dir    string
 	log    *slog.Logger
 	trees  *treeCache
+	packs  int // how many packs the store takes before it is made anew
 
 	turn chan struct{} // held by who uses what follows; go-git is not safe even for concurrent reads
 
@@ -51,6 +52,7 @@ func New(config Config) (*Repository, error) {
 		dir:    filepath.Join(config.StateDir, "store.git"),
 		log:    config.Logger.With("component", "git"),
 		trees:  newTreeCache(),
+		packs:  maxPacks,
 		turn:   make(chan struct{}, 1),
 		told:   map[plumbing.Hash]bool{},
 	}, nil
@@ -165,7 +167,7 @@ func (r *Repository) look(ctx context.Context) (strategy.Commit, error) {
 		return strategy.Commit{}, err
 	}
 	r.head = summary(commit)
-	if r.store.packs() > maxPacks {
+	if r.store.packs() > r.packs {
 		if err := r.rebuild(ctx, errors.New("it holds many packs")); err != nil {
 			r.log.Warn("store not renewed", "error", err)
 		}

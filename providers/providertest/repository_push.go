@@ -183,13 +183,18 @@ func repositoryRefused(t *testing.T, h RepositoryHarness) {
 	mustPush(t, repo, change)
 }
 
-// repositoryPushers has three instances and a person write at once, each a file of its own, until all have.
+// repositoryPushers has two instances write at once, twenty files in all (six with -short), each trying until it is
+// done.
 func repositoryPushers(t *testing.T, h RepositoryHarness) {
-	const rounds = 20
+	const pushers = 2
+	rounds := 10
+	if testing.Short() {
+		rounds = 3
+	}
 	start := h.Remote.Commit(t, "start", Files{"a": "1"})
 	want := map[string]string{"a": "1"}
 	var wg sync.WaitGroup
-	for who := range 3 {
+	for who := range pushers {
 		repo := h.Open(t, View{})
 		for round := range rounds {
 			want[fmt.Sprintf("by-%d/%d", who, round)] = fmt.Sprint(round)
@@ -208,8 +213,8 @@ func repositoryPushers(t *testing.T, h RepositoryHarness) {
 	if diff := cmp.Diff(want, h.Remote.Files(t, tip)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
-	if got := h.Remote.Git(t, "rev-list", "--count", start+".."+tip); got != fmt.Sprint(3*rounds) {
-		t.Errorf("%s commits were made, want %d: each push is one", got, 3*rounds)
+	if got := h.Remote.Git(t, "rev-list", "--count", start+".."+tip); got != fmt.Sprint(pushers*rounds) {
+		t.Errorf("%s commits were made, want %d: each push is one", got, pushers*rounds)
 	}
 }
 

@@ -1,0 +1,66 @@
+package git_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/drover-dev/drover/providers/git"
+)
+
+func TestConfigThatIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "state")
+	for name, c := range map[string]struct {
+		config git.Config
+		want   []string
+	}{
+		"no address":             {git.Config{StateDir: dir}, []string{"address", "https"}},
+		"no state":               {git.Config{URL: "/srv/r.git"}, []string{"state"}},
+		"ssh in short":           {git.Config{URL: "git@example.com:shop/releases.git", StateDir: dir}, []string{"ssh", "https", "example.com"}},
+		"ssh":                    {git.Config{URL: "ssh://git@example.com/r.git", StateDir: dir}, []string{`"ssh"`, "https"}},
+		"no host":                {git.Config{URL: "https:///r.git", StateDir: dir}, []string{"host"}},
+		"two slashes":            {git.Config{URL: "file://srv/r.git", StateDir: dir}, []string{"file:///path"}},
+		"token in plain":         {git.Config{URL: "http://example.com/r.git", Token: token, StateDir: dir}, []string{"https", "example.com/r.git"}},
+		"password in plain":      {git.Config{URL: "http://me:" + token + "@example.com/r.git", StateDir: dir}, []string{"https"}},
+		"token as user in plain": {git.Config{URL: "http://" + token + "@example.com/r.git", StateDir: dir}, []string{"https"}},
+		"token twice":            {git.Config{URL: "https://me:" + token + "@example.com/r.git", Token: "other", StateDir: dir}, []string{"both"}},
+		"address that is none":   {git.Config{URL: "https://me:" + token + "@exa mple.com/%zz", StateDir: dir}, []string{"URL"}},
+		"whole branch name":      {git.Config{URL: "/srv/r.git", Branch: "a..b", StateDir: dir}, []string{`"a..b"`}},
+		"path that leaves":       {git.Config{URL: "/srv/r.git", Path: "../x", StateDir: dir}, []string{`"../x"`}},
+		"author with a break":    {git.Config{URL: "/srv/r.git", Author: git.Author{Name: "a\nb"}, StateDir: dir}, []string{"author"}},
+	} {
+		_, err := git.New(c.config)
+		if err == nil {
+			t.Errorf("%s: got no error", name)
+			continue
+		}
+		for _, word := range c.want {
+			if !strings.Contains(err.Error(), word) {
+				t.Errorf("%s: got %q, want it to say %q", name, err, word)
+			}
+		}
+		if strings.Contains(err.Error(), token) {
+			t.Errorf("%s: the error holds the token: %q", name, err)
+		}
+	}
+}
+
+func TestConfigThatIsTaken(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{
+		"relative/r.git", "/srv/r.git", "file:///srv/r.git", "https://example.com/r.git", "https://me:pw@example.com/r.git",
+		"http://localhost:3000/r.git", "http://127.0.0.1/r.git", "http://[::1]:8080/r.git",
+	} {
+		config := git.Config{URL: url, StateDir: t.TempDir(), Path: "./releases/"}
+		if !strings.Contains(url, "@") {
+			config.Token = token
+		}
+		if _, err := git.New(config); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	if _, err := git.New(git.Config{URL: "http://example.com/r.git", StateDir: t.TempDir()}); err != nil {
+		t.Errorf("plain http without a token: %v", err)
+	}
+}
