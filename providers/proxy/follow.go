@@ -131,13 +131,22 @@ func (p *Proxy) wanted() (services map[service]bool, checks map[watchedCheck]boo
 
 // watch follows the registrations of one service until ctx ends.
 func (f *follower) watch(ctx context.Context, s service) {
-	defer f.proxy.see(func(p *Proxy) { delete(p.views, s) })
+	var mine *view
+	defer f.proxy.see(func(p *Proxy) {
+		// By now another watch of the same service may have begun.
+		if p.views[s] == mine {
+			delete(p.views, s)
+		}
+	})
 	pause := firstPause
 	for {
 		err := f.directory.Watch(ctx, s.namespace, s.name, func(registered []strategy.Endpoint) {
 			pause = firstPause
 			registered = slices.Clone(registered)
-			f.proxy.see(func(p *Proxy) { p.views[s] = &view{known: true, current: true, registered: registered} })
+			f.proxy.see(func(p *Proxy) {
+				mine = &view{known: true, current: true, registered: registered}
+				p.views[s] = mine
+			})
 		})
 		if ctx.Err() != nil {
 			return
@@ -148,8 +157,9 @@ func (f *follower) watch(ctx context.Context, s service) {
 		f.proxy.options.Logger.Warn("the registrations of a service cannot be followed",
 			"namespace", s.namespace, "service", s.name, "error", err, "again_in", pause)
 		f.proxy.see(func(p *Proxy) {
-			if v := p.views[s]; v != nil {
-				p.views[s] = &view{known: v.known, registered: v.registered}
+			if mine != nil {
+				mine = &view{known: true, registered: mine.registered}
+				p.views[s] = mine
 			}
 		})
 		if !wait(ctx, pause) {

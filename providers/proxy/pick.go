@@ -16,9 +16,11 @@ type sequence struct {
 }
 
 func newSequence(weight strategy.Weight, seed uint64) *sequence {
-	weight = min(max(weight, 0), strategy.Full)
+	weight = clamp(weight)
 	return &sequence{weight: weight, size: blockSize(weight), seed: seed}
 }
+
+func clamp(weight strategy.Weight) strategy.Weight { return min(max(weight, 0), strategy.Full) }
 
 // blockSize divides the period of the weight, so that a whole period has its exact share. A period with one canary
 // request is one block; others are cut small, so that the requests of the track that gets fewer stay evenly spread.

@@ -181,7 +181,7 @@ func (p *Proxy) rebuild() {
 			l.stable.turn, l.canary.turn = before.stable.turn, before.canary.turn
 			l.sequence = before.sequence
 		}
-		if l.sequence == nil || l.sequence.weight != newSequence(split.Weight, 0).weight {
+		if l.sequence == nil || l.sequence.weight != clamp(split.Weight) {
 			l.sequence = newSequence(split.Weight, p.seed(split, now))
 		}
 		next.lanes[split.Release] = l

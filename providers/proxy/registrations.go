@@ -86,9 +86,9 @@ func (p *Proxy) present(b *backend, v *view, now time.Time) bool {
 	case !v.known:
 		return true
 	case v.has(b.endpoint):
-		b.seen = true
+		b.settled = true
 		return true
-	case b.seen:
+	case b.settled:
 		return false
 	case !v.current:
 		return true
@@ -96,6 +96,7 @@ func (p *Proxy) present(b *backend, v *view, now time.Time) bool {
 		p.waiting = true
 		return true
 	}
+	b.settled = true
 	return false
 }
 

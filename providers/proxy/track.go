@@ -20,8 +20,8 @@ type backend struct {
 	sick      atomic.Bool  // its check failed
 
 	// Guarded by Proxy.mu.
-	listed time.Time // since when a split names it
-	seen   bool      // registered since then
+	listed  time.Time // since when a split names it
+	settled bool      // was registered since then, or had the time to be: the registrations speak for it
 }
 
 // rank orders backends by how much is to be said against them; 0 is nothing.
@@ -36,7 +36,10 @@ func (b *backend) rank(now time.Time) int {
 	return rank
 }
 
-func (b *backend) markDown(now time.Time) { b.downUntil.Store(now.Add(downFor).UnixNano()) }
+// markDown leaves the backend out for a while. It tells whether it was not left out before.
+func (b *backend) markDown(now time.Time) bool {
+	return b.downUntil.Swap(now.Add(downFor).UnixNano()) <= now.UnixNano()
+}
 
 // track is one side of a lane.
 type track struct {

@@ -63,10 +63,11 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 		if r.Context().Err() != nil || x.gone.Load() {
 			return nil, err
 		}
-		if isConnect(err) {
-			next.markDown(u.now())
+		level := slog.LevelDebug
+		if isConnect(err) && next.markDown(u.now()) {
+			level = slog.LevelWarn // Once a second an endpoint, however many requests there are.
 		}
-		u.logger.Warn("an endpoint did not answer", "release", x.lane.split.Release, "track", x.track.name,
+		u.logger.Log(r.Context(), level, "an endpoint did not answer", "release", x.lane.split.Release, "track", x.track.name,
 			"alloc", next.endpoint.Alloc, "address", next.endpoint.Address, "error", err)
 		if !retryable(r, body, err) {
 			return nil, err
