@@ -226,6 +226,7 @@ func (n *Nomad) restart(a *alloc) (wait time.Duration, again bool) {
 
 // stop tells an allocation to end.
 func (n *Nomad) stop(a *alloc, why string) {
+	a.replace = false
 	if !a.live() {
 		return
 	}

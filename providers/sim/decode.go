@@ -38,59 +38,74 @@ func blocksRead(parent string) []string {
 	return nil
 }
 
+// shape is what a block may hold: the fields of its struct by name, and which of them are blocks or required.
+type shape struct {
+	kind   string
+	fields map[string]reflect.Value
+	hows   map[string]string // "block", "optional", or "" for a required argument
+}
+
 // decode reads a block into a struct of the API by the tags that name its arguments, blocks and labels.
 func (p *parser) decode(block *hclsyntax.Block, into any, kind string) {
 	target := reflect.ValueOf(into).Elem()
-	fields := map[string]reflect.Value{}
-	kinds := map[string]string{}
-	labels := slices.Clone(block.Labels)
+	s := shape{kind: kind, fields: map[string]reflect.Value{}, hows: map[string]string{}}
+	labels := 0
 	for i := range target.NumField() {
 		tag, tagged := target.Type().Field(i).Tag.Lookup("hcl")
 		if !tagged {
 			continue
 		}
 		name, how, _ := strings.Cut(tag, ",")
-		if how == "label" {
-			if len(labels) == 0 {
-				p.fault(block.DefRange().Ptr(), "Missing name for "+kind, "All %s blocks must have a label.", kind)
-				return
-			}
-			p.set(target.Field(i), cty.StringVal(labels[0]), block.LabelRanges[0])
-			labels = labels[1:]
+		if how != "label" {
+			s.fields[name], s.hows[name] = target.Field(i), how
 			continue
 		}
-		fields[name], kinds[name] = target.Field(i), how
+		if labels == len(block.Labels) {
+			p.fault(block.DefRange().Ptr(), "Missing name for "+kind, "All %s blocks must have a label.", kind)
+			return
+		}
+		p.set(target.Field(i), cty.StringVal(block.Labels[labels]), block.LabelRanges[labels])
+		labels++
 	}
 	for _, attr := range inOrder(block.Body.Attributes) {
-		field, known := fields[attr.Name]
-		switch {
-		case !known || (kinds[attr.Name] == "block" && field.Kind() != reflect.Map):
-			p.fault(&attr.NameRange, "Unsupported argument", "An argument named %q is not expected here.%s", attr.Name, nearest(attr.Name, fields))
-		case kinds[attr.Name] == "block" && !slices.Contains(blocksRead(kind), attr.Name):
-			p.unread(attr.NameRange, attr.Name+" of a "+kind)
-		default:
-			if value, ok := p.value(attr.Expr); ok {
-				p.set(field, value, attr.Expr.StartRange())
-			}
-		}
+		p.decodeArgument(s, attr)
 	}
 	for _, nested := range block.Body.Blocks {
-		field, known := fields[nested.Type]
-		switch {
-		case nested.Type == "dynamic":
-			p.unread(nested.DefRange(), "dynamic blocks")
-		case !known || kinds[nested.Type] != "block":
-			p.fault(&nested.TypeRange, "Unsupported block type", "Blocks of type %q are not expected here.%s", nested.Type, nearest(nested.Type, fields))
-		case !slices.Contains(blocksRead(kind), nested.Type):
-			p.unread(nested.DefRange(), fmt.Sprintf("%s blocks of a %s", nested.Type, kind))
-		default:
-			p.decodeNested(field, nested)
-		}
+		p.decodeBlock(s, nested)
 	}
-	for name, how := range kinds {
-		if how == "" && block.Body.Attributes[name] == nil {
+	for _, name := range sortedNames(s.fields) {
+		if s.hows[name] == "" && block.Body.Attributes[name] == nil {
 			p.fault(block.DefRange().Ptr(), "Missing required argument", "The argument %q is required, but no definition was found.", name)
 		}
+	}
+}
+
+func (p *parser) decodeArgument(s shape, attr *hclsyntax.Attribute) {
+	field, known := s.fields[attr.Name]
+	isBlock := s.hows[attr.Name] == "block"
+	switch {
+	case !known || (isBlock && field.Kind() != reflect.Map):
+		p.fault(&attr.NameRange, "Unsupported argument", "An argument named %q is not expected here.%s", attr.Name, nearest(attr.Name, s.fields))
+	case isBlock && !slices.Contains(blocksRead(s.kind), attr.Name):
+		p.unread(attr.NameRange, attr.Name+" of a "+s.kind)
+	default:
+		if value, ok := p.value(attr.Expr); ok {
+			p.set(field, value, attr.Expr.StartRange())
+		}
+	}
+}
+
+func (p *parser) decodeBlock(s shape, block *hclsyntax.Block) {
+	field, known := s.fields[block.Type]
+	switch {
+	case block.Type == "dynamic":
+		p.unread(block.DefRange(), "dynamic blocks")
+	case !known || s.hows[block.Type] != "block":
+		p.fault(&block.TypeRange, "Unsupported block type", "Blocks of type %q are not expected here.%s", block.Type, nearest(block.Type, s.fields))
+	case !slices.Contains(blocksRead(s.kind), block.Type):
+		p.unread(block.DefRange(), fmt.Sprintf("%s blocks of a %s", block.Type, s.kind))
+	default:
+		p.decodeNested(field, block)
 	}
 }
 

@@ -296,8 +296,8 @@ func (n *Nomad) unhealthyCanaries(d *api.Deployment) []string {
 
 // promote makes the canaries ordinary allocations. What they replace ends with the evaluation that follows.
 func (n *Nomad) promote(d *api.Deployment) uint64 {
-	for _, s := range d.TaskGroups {
-		if s.DesiredCanaries > 0 {
+	for _, name := range slices.Sorted(maps.Keys(d.TaskGroups)) {
+		if s := d.TaskGroups[name]; s.DesiredCanaries > 0 {
 			s.Promoted = true
 			s.RequireProgressBy = n.now.Add(s.ProgressDeadline)
 			n.watchDeadline(d, s.ProgressDeadline)

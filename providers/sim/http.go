@@ -78,19 +78,19 @@ type handler func(*Nomad, request) answer
 // route is a path of the API; parts that begin with a colon stand for anything, and one that ends with an asterisk for
 // the whole rest.
 type route struct {
-	path    string
+	parts   []string
 	methods map[string]handler
 }
 
 // match finds the route of an escaped path.
-func match(escaped string) (route, map[string]string, bool) {
+func (n *Nomad) match(escaped string) (route, map[string]string, bool) {
 	parts := strings.Split(strings.Trim(escaped, "/"), "/")
 	for i := range parts {
 		if plain, err := url.PathUnescape(parts[i]); err == nil {
 			parts[i] = plain
 		}
 	}
-	for _, r := range routes() {
+	for _, r := range n.routes {
 		if args, ok := r.match(parts); ok {
 			return r, args, true
 		}
@@ -100,7 +100,7 @@ func match(escaped string) (route, map[string]string, bool) {
 
 func (r route) match(parts []string) (map[string]string, bool) {
 	args := map[string]string{}
-	for i, want := range strings.Split(strings.Trim(r.path, "/"), "/") {
+	for i, want := range r.parts {
 		name, variable := strings.CutPrefix(want, ":")
 		rest, isRest := strings.CutSuffix(name, "*")
 		switch {
@@ -115,7 +115,7 @@ func (r route) match(parts []string) (map[string]string, bool) {
 			return nil, false
 		}
 	}
-	return args, len(parts) == strings.Count(strings.Trim(r.path, "/"), "/")+1
+	return args, len(parts) == len(r.parts)
 }
 
 // ServeHTTP answers as Nomad's agent does. A blocking query blocks until its index is passed, its wait is over in
@@ -143,7 +143,7 @@ func (n *Nomad) serve(ctx context.Context, method string, u *url.URL, body []byt
 	if n.down {
 		return answer{}, errUnavailable
 	}
-	found, args, known := match(u.EscapedPath())
+	found, args, known := n.match(u.EscapedPath())
 	if !known {
 		n.unknown = append(n.unknown, method+" "+u.RequestURI())
 		return answer{status: http.StatusNotFound}, nil

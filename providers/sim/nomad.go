@@ -87,6 +87,7 @@ type Nomad struct {
 	mu sync.Mutex
 
 	cfg       Config
+	routes    []route
 	now       time.Time
 	rng       *rand.Rand
 	events    events
@@ -136,7 +137,7 @@ func New(cfg Config) *Nomad {
 		cfg.Behaviour = DemoBehaviour
 	}
 	n := &Nomad{
-		cfg: cfg, now: cfg.Start, rng: rand.New(rand.NewPCG(cfg.Seed, cfg.Seed^0x9e3779b97f4a7c15)),
+		cfg: cfg, routes: routes(), now: cfg.Start, rng: rand.New(rand.NewPCG(cfg.Seed, cfg.Seed^0x9e3779b97f4a7c15)),
 		index: 10, tables: map[table]uint64{}, changed: make(chan struct{}), behaviour: cfg.Behaviour,
 		jobs: map[key]*job{}, vars: map[key]*api.Variable{}, ports: 20000,
 	}

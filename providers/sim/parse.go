@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -136,10 +137,10 @@ func (p *parser) readLocals(body *hclsyntax.Body) {
 			}
 		}
 		if len(names) == 0 {
-			for _, attr := range waiting {
-				p.fault(attr.Range().Ptr(), "Circular locals", "A local refers to itself")
-				return
+			for _, name := range slices.Sorted(maps.Keys(waiting)) {
+				p.fault(waiting[name].Range().Ptr(), "Circular locals", "The local %q refers to itself, by itself or through others.", name)
 			}
+			return
 		}
 		slices.Sort(names)
 		for _, name := range names {

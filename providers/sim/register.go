@@ -17,19 +17,10 @@ func registerJob(n *Nomad, r request) answer {
 	if bad := r.read(&req); bad != nil {
 		return *bad
 	}
-	if req.Job == nil {
-		return refuse(http.StatusBadRequest, "Job must be specified")
+	spec, bad := receive(r, req.Job)
+	if bad != nil {
+		return *bad
 	}
-	if req.Job.ID == nil || *req.Job.ID == "" {
-		return refuse(http.StatusBadRequest, "Job ID hasn't been provided")
-	}
-	spec := req.Job
-	if spec.Namespace == nil || *spec.Namespace == "" {
-		spec.Namespace = ptr(r.namespace())
-	}
-	complete(spec)
-	// What the server keeps of a job is not the sender's to say.
-	spec.Status, spec.StatusDescription = ptr(""), ptr("")
 	if problems := n.mistakes(spec); len(problems) > 0 {
 		return refuse(http.StatusInternalServerError, "%s", multiError(problems))
 	}
@@ -54,6 +45,26 @@ func registerJob(n *Nomad, r request) answer {
 	}
 	n.addVersion(j, spec, req.Submission)
 	return n.registered(j, triggerRegister)
+}
+
+// receive completes a job that was sent. What the server keeps of it is not the sender's to say.
+func receive(r request, spec *api.Job) (*api.Job, *answer) {
+	problem := ""
+	switch {
+	case spec == nil:
+		problem = "Job must be specified"
+	case spec.ID == nil || *spec.ID == "":
+		problem = "Job ID hasn't been provided"
+	}
+	if problem != "" {
+		return nil, &answer{status: http.StatusBadRequest, text: problem}
+	}
+	if spec.Namespace == nil || *spec.Namespace == "" {
+		spec.Namespace = ptr(r.namespace())
+	}
+	spec.Status, spec.StatusDescription = ptr(""), ptr("")
+	complete(spec)
+	return spec, nil
 }
 
 // registered asks for the evaluation of a new version, and answers with both.
@@ -88,14 +99,10 @@ func validateJob(n *Nomad, r request) answer {
 	if bad := r.read(&req); bad != nil {
 		return *bad
 	}
-	if req.Job == nil {
-		return refuse(http.StatusBadRequest, "Job must be specified")
+	spec, bad := receive(r, req.Job)
+	if bad != nil {
+		return *bad
 	}
-	spec := req.Job
-	if spec.Namespace == nil || *spec.Namespace == "" {
-		spec.Namespace = ptr(r.namespace())
-	}
-	complete(spec)
 	resp := api.JobValidateResponse{DriverConfigValidated: true, ValidationErrors: n.mistakes(spec)}
 	if len(resp.ValidationErrors) > 0 {
 		resp.Error = multiError(resp.ValidationErrors)
@@ -279,14 +286,10 @@ func planJob(n *Nomad, r request) answer {
 	if bad := r.read(&req); bad != nil {
 		return *bad
 	}
-	if req.Job == nil {
-		return refuse(http.StatusBadRequest, "Job must be specified")
+	spec, bad := receive(r, req.Job)
+	if bad != nil {
+		return *bad
 	}
-	spec := req.Job
-	if spec.Namespace == nil || *spec.Namespace == "" {
-		spec.Namespace = ptr(r.namespace())
-	}
-	complete(spec)
 	if problems := n.mistakes(spec); len(problems) > 0 {
 		return refuse(http.StatusInternalServerError, "%s", multiError(problems))
 	}

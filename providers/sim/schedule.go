@@ -67,10 +67,7 @@ func (n *Nomad) settle(j *job, spec *api.Job, d *api.Deployment, group *api.Task
 		}
 	}
 	if out.state == nil {
-		out.state = &api.DeploymentState{}
-		if u := group.Update; u != nil {
-			out.state.AutoRevert, out.state.ProgressDeadline = *u.AutoRevert, *u.ProgressDeadline
-		}
+		out.state = newState(group.Update)
 	}
 	s.sort()
 	s.cull()
@@ -81,18 +78,32 @@ func (n *Nomad) settle(j *job, spec *api.Job, d *api.Deployment, group *api.Task
 	needCanaries := s.placeCanaries()
 	s.fill()
 	s.update()
-	u := group.Update
-	out.creates = d == nil && !s.exists && u != nil && *u.MaxParallel > 0 && out.state.DesiredTotal > 0 &&
-		(!s.hadRunning || len(s.destructive)+len(out.inPlace) > 0)
-	waiting := s.canarying()
-	out.complete = !needCanaries && !waiting && len(s.destructive)+len(out.inPlace)+len(out.place)+len(out.later)+len(s.replaced) == 0 &&
-		(!s.exists || out.state.HealthyAllocs >= max(out.state.DesiredTotal, out.state.DesiredCanaries))
+	s.conclude(needCanaries)
+	return out
+}
+
+// newState is where a group begins in a deployment.
+func newState(u *api.UpdateStrategy) *api.DeploymentState {
+	if u == nil {
+		return &api.DeploymentState{}
+	}
+	return &api.DeploymentState{AutoRevert: *u.AutoRevert, ProgressDeadline: *u.ProgressDeadline}
+}
+
+// conclude tells whether a deployment is needed, and whether there is nothing left to do. A version that ran before and
+// changes nothing needs no deployment.
+func (s *settler) conclude(needCanaries bool) {
+	out, u := s.out, s.out.group.Update
+	changes := len(s.destructive) + len(out.inPlace)
+	out.creates = s.d == nil && u != nil && *u.MaxParallel > 0 && out.state.DesiredTotal > 0 && (!s.hadRunning || changes > 0)
+	idle := changes+len(out.place)+len(out.later)+len(s.replaced) == 0
+	healthy := !s.exists || out.state.HealthyAllocs >= max(out.state.DesiredTotal, out.state.DesiredCanaries)
+	out.complete = idle && healthy && !needCanaries && !s.canarying()
 	for _, why := range out.stop {
 		if why != whyUpdated {
 			out.counts.Stop++
 		}
 	}
-	return out
 }
 
 // canarying tells whether canaries wait for their promotion.
@@ -102,21 +113,11 @@ func (s *settler) canarying() bool {
 
 // sort parts the allocations of the group. Canaries that no running deployment stands behind are stopped.
 func (s *settler) sort() {
-	for _, a := range s.n.allocs {
-		if a.job != s.job || a.TaskGroup != *s.out.group.Name {
-			continue
-		}
-		s.hadRunning = s.hadRunning || *a.Job.Version == *s.spec.Version
-		if !a.live() && !a.replace {
-			continue
-		}
+	for _, a := range s.concerned() {
 		mine := s.d != nil && a.DeploymentID == s.d.ID
 		switch {
 		case a.canary() && (!mine || s.failed):
-			if a.live() {
-				s.out.stop[a] = whyNotNeeded
-			}
-			a.replace = false
+			s.out.stop[a] = whyNotNeeded
 		case a.replace:
 			s.replaced = append(s.replaced, a)
 		case a.migrating():
@@ -130,6 +131,21 @@ func (s *settler) sort() {
 			s.others = append(s.others, a)
 		}
 	}
+}
+
+// concerned is the group's allocations that should run, or are lost and not replaced yet.
+func (s *settler) concerned() []*alloc {
+	var out []*alloc
+	for _, a := range s.n.allocs {
+		if a.job != s.job || a.TaskGroup != *s.out.group.Name {
+			continue
+		}
+		s.hadRunning = s.hadRunning || *a.Job.Version == *s.spec.Version
+		if a.live() || a.replace {
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 // reschedule tells whether a failed allocation is replaced now. While a deployment runs its own allocations are only

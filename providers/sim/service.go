@@ -25,57 +25,50 @@ func servicesOf(a *alloc) (services []*api.Service, tasks []string) {
 // carries its canary tags in place of the others.
 func (n *Nomad) registerServices(a *alloc) {
 	services, tasks := servicesOf(a)
-	before := a.services
-	a.services = nil
-	changed := len(before) != len(services)
+	var now []*api.ServiceRegistration
 	for i, s := range services {
-		if s.Provider != providerNomad {
-			continue
+		if s.Provider == providerNomad {
+			now = append(now, registration(a, s, tasks[i]))
 		}
-		tags := s.Tags
-		if a.canary() && len(s.CanaryTags) > 0 {
-			tags = s.CanaryTags
-		}
-		owner := "group-" + a.TaskGroup
-		if tasks[i] != "" {
-			owner = tasks[i]
-		}
-		r := &api.ServiceRegistration{
-			ID:          fmt.Sprintf("_nomad-task-%s-%s-%s-%s", a.ID, owner, s.Name, s.PortLabel),
-			ServiceName: s.Name, Namespace: a.Namespace, NodeID: a.NodeID, Datacenter: "dc1", JobID: a.JobID, AllocID: a.ID,
-			Tags: slices.Clone(tags), Address: s.Address,
-		}
-		if r.Tags == nil {
-			r.Tags = []string{}
-		}
-		if p, ok := a.port(s.PortLabel); ok {
-			r.Port = p.Value
-			if r.Address == "" {
-				r.Address = p.HostIP
-			}
-		}
-		for _, old := range before {
-			if old.ID == r.ID && slices.Equal(old.Tags, r.Tags) {
-				r.CreateIndex, r.ModifyIndex = old.CreateIndex, old.ModifyIndex
-			} else if old.ID == r.ID {
-				r.CreateIndex = old.CreateIndex
-			}
-		}
-		a.services = append(a.services, r)
-		changed = changed || r.ModifyIndex == 0
 	}
-	if !changed {
+	before := a.services
+	a.services = now
+	if slices.EqualFunc(before, now, func(x, y *api.ServiceRegistration) bool { return x.ID == y.ID && slices.Equal(x.Tags, y.Tags) }) {
+		a.services = before
 		return
 	}
 	index := n.touch(tableServices)
-	for _, r := range a.services {
-		if r.CreateIndex == 0 {
-			r.CreateIndex = index
-		}
-		if r.ModifyIndex == 0 {
-			r.ModifyIndex = index
+	for _, r := range now {
+		r.CreateIndex, r.ModifyIndex = index, index
+		for _, old := range before {
+			if old.ID == r.ID {
+				r.CreateIndex = old.CreateIndex
+			}
 		}
 	}
+}
+
+// registration is that of one service, whose owner is a task, or "" for the group.
+func registration(a *alloc, s *api.Service, task string) *api.ServiceRegistration {
+	tags, owner := s.Tags, task
+	if a.canary() && len(s.CanaryTags) > 0 {
+		tags = s.CanaryTags
+	}
+	if owner == "" {
+		owner = "group-" + a.TaskGroup
+	}
+	r := &api.ServiceRegistration{
+		ID:          fmt.Sprintf("_nomad-task-%s-%s-%s-%s", a.ID, owner, s.Name, s.PortLabel),
+		ServiceName: s.Name, Namespace: a.Namespace, NodeID: a.NodeID, Datacenter: "dc1", JobID: a.JobID, AllocID: a.ID,
+		Tags: append([]string{}, tags...), Address: s.Address,
+	}
+	if p, ok := a.port(s.PortLabel); ok {
+		r.Port = p.Value
+		if r.Address == "" {
+			r.Address = p.HostIP
+		}
+	}
+	return r
 }
 
 func (n *Nomad) deregisterServices(a *alloc) {

@@ -43,11 +43,11 @@ func readCheckout(t *testing.T) string {
 // eventually lets time pass in steps until the condition holds.
 func eventually(t *testing.T, n *sim.Nomad, what string, condition func() bool) {
 	t.Helper()
-	for range 600 {
+	for range 240 {
 		if condition() {
 			return
 		}
-		n.Advance(n.Now().Add(100 * time.Millisecond))
+		n.Advance(n.Now().Add(250 * time.Millisecond))
 		for range 100 {
 			runtime.Gosched() // queries that block run in goroutines of their own
 		}
