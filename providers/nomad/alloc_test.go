@@ -138,15 +138,18 @@ func TestAllPass(t *testing.T) {
 	tests := []struct {
 		name     string
 		statuses api.AllocCheckStatuses
+		reports  bool
 		want     bool
 	}{
-		{"passing", api.AllocCheckStatuses{"a": {Status: "success"}, "b": {Status: "success"}}, true},
-		{"one fails", api.AllocCheckStatuses{"a": {Status: "success"}, "b": {Status: "failure"}}, false},
-		{"one not run yet", api.AllocCheckStatuses{"a": {Status: "pending"}}, false},
-		{"no result", nil, false},
+		{"passing", api.AllocCheckStatuses{"a": {Status: "success"}, "b": {Status: "success"}}, true, true},
+		{"one fails", api.AllocCheckStatuses{"a": {Status: "success"}, "b": {Status: "failure"}}, true, false},
+		{"one of an older version fails", api.AllocCheckStatuses{"a": {Status: "failure"}}, false, false},
+		{"one not run yet", api.AllocCheckStatuses{"a": {Status: "pending"}}, true, false},
+		{"no result", nil, true, false},
+		{"no checks in an older version", nil, false, true},
 	}
 	for _, test := range tests {
-		if got := allPass(test.statuses, 2); got != test.want {
+		if got := allPass(test.statuses, test.reports); got != test.want {
 			t.Errorf("%s: got %t, want %t", test.name, got, test.want)
 		}
 	}

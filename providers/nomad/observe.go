@@ -134,7 +134,9 @@ func (c *Cluster) checkReadiness(ctx context.Context, ref strategy.JobRef, live 
 	asking.SetLimit(maxChecksAsked)
 	for i := range allocs {
 		alloc := &allocs[i]
-		if !alloc.Ready || expected[alloc.Group] == 0 {
+		// The live spec says what checks a fresh allocation has. An older one may have more, fewer or none.
+		reports := alloc.Fresh && expected[alloc.Group] > 0
+		if !alloc.Ready || (alloc.Fresh && !reports) {
 			continue
 		}
 		asking.Go(func() error {
@@ -145,15 +147,14 @@ func (c *Cluster) checkReadiness(ctx context.Context, ref strategy.JobRef, live 
 			if err != nil {
 				c.logger.WarnContext(ctx, "checks cannot be read", "job", ref.String(), "alloc", alloc.ID, "error", err)
 			}
-			alloc.Ready = err == nil && allPass(statuses, expected[alloc.Group])
+			alloc.Ready = err == nil && allPass(statuses, reports)
 			return nil
 		})
 	}
 	return asking.Wait()
 }
 
-// checkedServices counts the checks of each group that Nomad itself runs. An allocation of an older version may have
-// others; it has at least one of its own then.
+// checkedServices counts the checks of each group that Nomad itself runs.
 func checkedServices(job *api.Job) map[string]int {
 	checks := map[string]int{}
 	for _, group := range job.TaskGroups {
@@ -166,9 +167,9 @@ func checkedServices(job *api.Job) map[string]int {
 	return checks
 }
 
-// allPass tells whether every check passes. No result yet is not a pass.
-func allPass(statuses api.AllocCheckStatuses, expected int) bool {
-	if expected > 0 && len(statuses) == 0 {
+// allPass tells whether every check passes. Where there must be checks, no result yet is not a pass.
+func allPass(statuses api.AllocCheckStatuses, reports bool) bool {
+	if reports && len(statuses) == 0 {
 		return false
 	}
 	for _, status := range statuses {
