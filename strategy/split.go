@@ -33,8 +33,9 @@ type Split struct {
 	Release   string `json:"release"`
 	Namespace string `json:"namespace"`
 	Service   string `json:"service"`
-	// Weight is what the canary gets of new requests; the rest goes to stable. An empty track gets nothing: the
-	// other one takes all.
+	// Weight is what the canary gets of new requests; the rest goes to stable. A canary that nobody answers for leaves
+	// its share to stable. Stable leaves none to the canary: below 100% a request that finds no stable endpoint fails,
+	// since a canary never gets more than its weight.
 	Weight Weight `json:"weight"`
 	// Resting says that no rollout is under way. Then a router that follows the service's registrations by itself
 	// may add addresses that it does not know, to stable.

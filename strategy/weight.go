@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -41,7 +42,7 @@ func (w *Weight) UnmarshalText(text []byte) error {
 func ParseWeight(s string) (Weight, error) {
 	number, isPercent := strings.CutSuffix(strings.TrimSpace(s), "%")
 	f, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if err != nil || !isPercent {
+	if err != nil || !isPercent || math.IsNaN(f) {
 		return 0, fmt.Errorf("weight %q is not a percentage such as \"25%%\"", s)
 	}
 	hundredths := f * 100

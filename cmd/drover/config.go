@@ -1,0 +1,197 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/gohcl"
+	"github.com/hashicorp/hcl/v2/hclparse"
+)
+
+// config is drover.hcl: where everything outside is, and nothing about releases.
+type config struct {
+	Instance string         `hcl:"instance,optional"`  // prefix of ledger, markers and tags; default "drover"
+	StateDir string         `hcl:"state_dir,optional"` // where the clone is kept; default ".drover" beside the file
+	Ledger   string         `hcl:"ledger,optional"`    // "nomad" (default) or "file", in state_dir
+	Git      gitConfig      `hcl:"git,block"`
+	Nomad    *nomadConfig   `hcl:"nomad,block"`
+	Routers  []routerConfig `hcl:"router,block"`
+	HTTP     *httpConfig    `hcl:"http,block"`
+}
+
+type gitConfig struct {
+	URL       string         `hcl:"url"`
+	Branch    string         `hcl:"branch,optional"`
+	Path      string         `hcl:"path,optional"`
+	Poll      *hcl.Attribute `hcl:"poll,optional"`
+	TokenEnv  string         `hcl:"token_env,optional"`
+	TokenFile string         `hcl:"token_file,optional"`
+	Name      string         `hcl:"author_name,optional"`
+	Email     string         `hcl:"author_email,optional"`
+
+	poll time.Duration
+}
+
+type nomadConfig struct {
+	Address       string `hcl:"address,optional"`
+	TokenFile     string `hcl:"token_file,optional"`
+	Namespace     string `hcl:"namespace,optional"`
+	Region        string `hcl:"region,optional"`
+	CACert        string `hcl:"ca_cert,optional"`
+	CAPath        string `hcl:"ca_path,optional"`
+	ClientCert    string `hcl:"client_cert,optional"`
+	ClientKey     string `hcl:"client_key,optional"`
+	TLSServerName string `hcl:"tls_server_name,optional"`
+}
+
+type routerConfig struct {
+	Name      string        `hcl:"name,label"`
+	Type      string        `hcl:"type,optional"` // "proxy"
+	Default   bool          `hcl:"default,optional"`
+	Listen    string        `hcl:"listen,optional"`
+	Admin     string        `hcl:"admin,optional"`
+	Instances []string      `hcl:"instances,optional"`
+	StateFile string        `hcl:"state_file,optional"`
+	Routes    []routeConfig `hcl:"route,block"`
+	Range     hcl.Range     `hcl:",def_range"`
+}
+
+type routeConfig struct {
+	Release string   `hcl:"release,label"`
+	Hosts   []string `hcl:"hosts,optional"`
+}
+
+type httpConfig struct {
+	Listen string `hcl:"listen"`
+}
+
+const (
+	defaultInstance = "drover"
+	defaultPoll     = 15 * time.Second
+	ledgerNomad     = "nomad"
+	ledgerFile      = "file"
+	routerProxy     = "proxy"
+)
+
+// readConfig reads drover.hcl. The error shows every mistake with its place in the file.
+func readConfig(path string) (*config, error) {
+	parser := hclparse.NewParser()
+	file, diags := parser.ParseHCLFile(path)
+	c := &config{}
+	if file != nil && !diags.HasErrors() {
+		diags = append(diags, gohcl.DecodeBody(file.Body, nil, c)...)
+	}
+	if !diags.HasErrors() {
+		diags = append(diags, c.complete(filepath.Dir(path))...)
+	}
+	if diags.HasErrors() {
+		var text strings.Builder
+		if err := hcl.NewDiagnosticTextWriter(&text, parser.Files(), 100, false).WriteDiagnostics(diags); err != nil {
+			return nil, diags
+		}
+		return nil, errors.New(strings.TrimSpace(text.String()))
+	}
+	return c, nil
+}
+
+// complete fills in defaults and checks what the syntax cannot.
+func (c *config) complete(dir string) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	if c.Instance == "" {
+		c.Instance = defaultInstance
+	}
+	if c.StateDir == "" {
+		c.StateDir = ".drover"
+	}
+	if !filepath.IsAbs(c.StateDir) {
+		c.StateDir = filepath.Join(dir, c.StateDir)
+	}
+	if c.Ledger == "" {
+		c.Ledger = ledgerNomad
+	}
+	if c.Ledger != ledgerNomad && c.Ledger != ledgerFile {
+		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Unknown ledger", Detail: fmt.Sprintf("ledger is %q: set it to \"nomad\" (Nomad Variables, the default) or \"file\" (in state_dir).", c.Ledger)})
+	}
+	if c.Nomad == nil {
+		c.Nomad = &nomadConfig{}
+	}
+	diags = append(diags, c.Git.complete()...)
+	return append(diags, c.checkRouters()...)
+}
+
+func (g *gitConfig) complete() hcl.Diagnostics {
+	g.poll = defaultPoll
+	if g.Poll == nil {
+		return nil
+	}
+	var text string
+	if diags := gohcl.DecodeExpression(g.Poll.Expr, nil, &text); diags.HasErrors() {
+		return diags
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < time.Second {
+		return hcl.Diagnostics{{
+			Severity: hcl.DiagError, Summary: "Invalid poll interval", Subject: g.Poll.Expr.Range().Ptr(),
+			Detail: "poll is a duration of at least one second, such as \"15s\" or \"1m\".",
+		}}
+	}
+	g.poll = d
+	return nil
+}
+
+func (c *config) checkRouters() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	fault := func(r routerConfig, summary, detail string) {
+		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: r.Range.Ptr()})
+	}
+	names, defaults := map[string]bool{}, 0
+	for i := range c.Routers {
+		r := &c.Routers[i]
+		if r.Type == "" {
+			r.Type = routerProxy
+		}
+		if r.Type != routerProxy {
+			fault(*r, "Unknown router type", fmt.Sprintf("Router %q is of type %q; this version of Drover steers \"proxy\", its own.", r.Name, r.Type))
+		}
+		if names[r.Name] {
+			fault(*r, "Duplicate router", fmt.Sprintf("There is another router %q: give each a name of its own.", r.Name))
+		}
+		names[r.Name] = true
+		if len(r.Instances) == 0 {
+			fault(*r, "No instances", fmt.Sprintf("Say where the instances of router %q answer Drover: instances = [\"http://HOST:PORT\"], the admin address of each.", r.Name))
+		}
+		if r.Default {
+			defaults++
+		}
+	}
+	if len(c.Routers) > 1 && defaults != 1 {
+		fault(c.Routers[0], "No default router", "Of several routers exactly one has default = true: releases that name none use it.")
+	}
+	return diags
+}
+
+// token is the secret for Git, from the environment or a file; "" when none is configured.
+func (g *gitConfig) token() (string, error) {
+	switch {
+	case g.TokenEnv != "" && g.TokenFile != "":
+		return "", errors.New("git: both token_env and token_file are set: leave one out")
+	case g.TokenEnv != "":
+		token := os.Getenv(g.TokenEnv)
+		if token == "" {
+			return "", fmt.Errorf("git: the environment variable %s (token_env) is not set", g.TokenEnv)
+		}
+		return token, nil
+	case g.TokenFile != "":
+		text, err := os.ReadFile(g.TokenFile)
+		if err != nil {
+			return "", fmt.Errorf("git: read token_file: %w", err)
+		}
+		return strings.TrimSpace(string(text)), nil
+	}
+	return "", nil
+}

@@ -1,0 +1,102 @@
+// Command drover releases services on Nomad progressively, driven by a Git repository.
+//
+// Each subcommand stands in a file of its own: it reads flags into values, has wire.go build what it needs, and prints.
+// Nothing is decided here.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// command is one subcommand. run returns the exit code: 0 done, 1 failed or usage wrong, 2 only for plan: there are
+// changes.
+type command struct {
+	name    string
+	args    string
+	summary string
+	run     func(ctx context.Context, c *console, args []string) int
+}
+
+// console is where a command writes.
+type console struct {
+	out, err io.Writer
+}
+
+func (c *console) printf(format string, args ...any) { fmt.Fprintf(c.out, format, args...) }
+
+// fail prints an error and returns its exit code.
+func (c *console) fail(err error) int {
+	fmt.Fprintln(c.err, "drover:", err)
+	return 1
+}
+
+func commands() []command {
+	return []command{
+		{"run", "", "reconcile releases until stopped", runDaemon},
+		{"proxy", "", "divide requests between stable and canary, as the daemon says", runProxy},
+		{"validate", "DIR", "check the release repository in a folder", runValidate},
+		{"plan", "[RELEASE]", "show what Git asks for against what Nomad runs", runPlan},
+		{"status", "[RELEASE]", "show where every release stands", runStatus},
+		{"demo", "", "watch a good release promoted and a bad one rolled back", runDemo},
+		{"version", "", "print the version", runVersion},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := dispatch(ctx, &console{out: os.Stdout, err: os.Stderr}, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+func dispatch(ctx context.Context, c *console, args []string) int {
+	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
+		usage(c.out)
+		return 0
+	}
+	for _, cmd := range commands() {
+		if cmd.name == args[0] {
+			return cmd.run(ctx, c, args[1:])
+		}
+	}
+	fmt.Fprintf(c.err, "drover: there is no command %q\n\n", args[0])
+	usage(c.err)
+	return 1
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, "Drover releases services on Nomad progressively, driven by a Git repository.\n\nUsage:\n\n")
+	for _, cmd := range commands() {
+		fmt.Fprintf(w, "  drover %-20s %s\n", cmd.name+" "+cmd.args, cmd.summary)
+	}
+	fmt.Fprint(w, "\nFlags of a command: drover COMMAND -help\n")
+}
+
+// flags makes the flag set of a command.
+func (c *console) flags(name, usage string) *flag.FlagSet {
+	f := flag.NewFlagSet("drover "+name, flag.ContinueOnError)
+	f.SetOutput(c.err)
+	f.Usage = func() {
+		fmt.Fprintf(c.err, "Usage: drover %s\n\n", usage)
+		f.PrintDefaults()
+	}
+	return f
+}
+
+// parse reads the flags; code is what to exit with when done is true.
+func parse(f *flag.FlagSet, args []string) (code int, done bool) {
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0, true
+	case err != nil:
+		return 1, true
+	}
+	return 0, false
+}

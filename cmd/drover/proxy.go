@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sync/errgroup"
+)
+
+func runProxy(ctx context.Context, c *console, args []string) int {
+	f := c.flags("proxy", "proxy [-config drover.hcl] [-router NAME]")
+	path := f.String("config", "drover.hcl", "Drover's own configuration")
+	name := f.String("router", "", "which router of the configuration this is; the default one when empty")
+	level := f.String("log-level", "info", "debug, info, warn or error")
+	if code, done := parse(f, args); done {
+		return code
+	}
+	logger, err := newLogger(c, *level)
+	if err != nil {
+		return c.fail(err)
+	}
+	conf, err := readConfig(*path)
+	if err != nil {
+		return c.fail(err)
+	}
+	router, p, splits, registrations, err := wireProxy(conf, *name, logger)
+	if err != nil {
+		return c.fail(err)
+	}
+	defer p.Close()
+	if router.Listen == "" || router.Admin == "" {
+		return c.fail(errors.New("router \"" + router.Name + "\" has no listen or no admin address: drover proxy needs both"))
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	if err := serve(ctx, group, router.Listen, p); err != nil {
+		return c.fail(err)
+	}
+	if err := serve(ctx, group, router.Admin, p.Admin()); err != nil {
+		return c.fail(err)
+	}
+	group.Go(func() error { return ended(ctx, splits.Watch(ctx, router.Name, p.Set)) })
+	group.Go(func() error { p.Follow(ctx, registrations); return nil })
+	logger.Info("proxy runs", "router", router.Name, "listen", router.Listen, "admin", router.Admin)
+	if err := group.Wait(); err != nil {
+		return c.fail(err)
+	}
+	return 0
+}
+
+// ended is the error of something that runs until ctx is done, without that end itself.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/drover-dev/drover/reconcile"
+)
+
+func runDaemon(ctx context.Context, c *console, args []string) int {
+	f := c.flags("run", "run [-config drover.hcl]")
+	path := f.String("config", "drover.hcl", "Drover's own configuration")
+	level := f.String("log-level", "info", "debug, info, warn or error")
+	if code, done := parse(f, args); done {
+		return code
+	}
+	logger, err := newLogger(c, *level)
+	if err != nil {
+		return c.fail(err)
+	}
+	conf, err := readConfig(*path)
+	if err != nil {
+		return c.fail(err)
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	opts, err := wire(conf, logger, registry)
+	if err != nil {
+		return c.fail(err)
+	}
+	var group errgroup.Group
+	group.Go(func() error {
+		logger.Info("drover runs", "version", version(), "repository", conf.Git.URL, "instance", conf.Instance)
+		reconcile.New(opts).Run(ctx)
+		return nil
+	})
+	if conf.HTTP != nil {
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+		mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+		if err := serve(ctx, &group, conf.HTTP.Listen, mux); err != nil {
+			return c.fail(err)
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return c.fail(err)
+	}
+	logger.Info("drover stopped")
+	return 0
+}
+
+// serve answers on an address until ctx is done; requests under way are given ten seconds to end.
+func serve(ctx context.Context, group *errgroup.Group, address string, handler http.Handler) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", address, err)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	group.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve %s: %w", address, err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		return server.Shutdown(ending)
+	})
+	return nil
+}
+
+func newLogger(c *console, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("log level %q is none of debug, info, warn, error", level)
+	}
+	return slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: l})), nil
+}

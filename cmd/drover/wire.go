@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+
+	"github.com/hashicorp/nomad/api"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/drover-dev/drover/policies"
+	"github.com/drover-dev/drover/providers/disk"
+	"github.com/drover-dev/drover/providers/git"
+	"github.com/drover-dev/drover/providers/nomad"
+	"github.com/drover-dev/drover/providers/proxy"
+	"github.com/drover-dev/drover/reconcile"
+	"github.com/drover-dev/drover/strategy"
+)
+
+// wire builds everything that the loop needs from drover.hcl.
+func wire(c *config, logger *slog.Logger, registry prometheus.Registerer) (reconcile.Options, error) {
+	client, err := connect(c.Nomad)
+	if err != nil {
+		return reconcile.Options{}, err
+	}
+	token, err := c.Git.token()
+	if err != nil {
+		return reconcile.Options{}, err
+	}
+	repository, err := git.New(git.Config{
+		URL: c.Git.URL, Branch: c.Git.Branch, Token: token, StateDir: filepath.Join(c.StateDir, "git"),
+		Author: git.Author{Name: c.Git.Name, Email: c.Git.Email}, Logger: logger,
+	})
+	if err != nil {
+		return reconcile.Options{}, err
+	}
+	ledger, err := openLedger(c, client)
+	if err != nil {
+		return reconcile.Options{}, err
+	}
+	routers, err := wireRouters(c, client, logger)
+	if err != nil {
+		return reconcile.Options{}, err
+	}
+	return reconcile.Options{
+		Instance: c.Instance, Poll: c.Git.poll, Repository: repository, Load: loader(c.Git.Path),
+		Cluster: nomad.New(client, nomad.Options{Instance: c.Instance, Namespace: c.Nomad.Namespace, Logger: logger}),
+		Routers: routers, Ledger: ledger, Logger: logger, Registerer: registry,
+	}, nil
+}
+
+func loader(path string) reconcile.Loader {
+	return func(tree strategy.Tree) ([]strategy.Release, []strategy.Mistake) {
+		return policies.Load(tree, policies.Options{Path: path})
+	}
+}
+
+func connect(n *nomadConfig) (*api.Client, error) {
+	return nomad.Connect(nomad.Config{
+		Address: n.Address, TokenFile: n.TokenFile, Namespace: n.Namespace, Region: n.Region, CACert: n.CACert, CAPath: n.CAPath,
+		ClientCert: n.ClientCert, ClientKey: n.ClientKey, TLSServerName: n.TLSServerName,
+	})
+}
+
+func openLedger(c *config, client *api.Client) (reconcile.Ledger, error) {
+	if c.Ledger == ledgerFile {
+		return disk.NewLedger(filepath.Join(c.StateDir, "ledger"))
+	}
+	return nomad.NewLedger(client, c.Instance, c.Nomad.Namespace), nil
+}
+
+func wireRouters(c *config, client *api.Client, logger *slog.Logger) (map[string]reconcile.Traffic, error) {
+	routers := map[string]reconcile.Traffic{}
+	for _, r := range c.Routers {
+		router, err := proxy.NewClient(proxy.ClientOptions{
+			Router: r.Name, Publisher: nomad.NewSplits(client, c.Instance, c.Nomad.Namespace),
+			Instances: func(context.Context) ([]string, error) { return r.Instances, nil },
+		})
+		if err != nil {
+			return nil, err
+		}
+		routers[r.Name] = reconcile.Traffic{Router: router, Meter: router}
+		if r.Default || len(c.Routers) == 1 {
+			routers[""] = routers[r.Name]
+		}
+	}
+	return routers, nil
+}
+
+// wireProxy builds the proxy of one router, and what it follows.
+func wireProxy(c *config, name string, logger *slog.Logger) (*routerConfig, *proxy.Proxy, *nomad.Splits, *nomad.Registrations, error) {
+	r, err := c.router(name)
+	if err != nil {
+		return nil, nil, nil, nil, err
+	}
+	client, err := connect(c.Nomad)
+	if err != nil {
+		return nil, nil, nil, nil, err
+	}
+	var routes []proxy.Route
+	for _, route := range r.Routes {
+		routes = append(routes, proxy.Route{Release: route.Release, Hosts: route.Hosts})
+	}
+	p, err := proxy.New(proxy.Options{Routes: routes, StateFile: r.StateFile, Logger: logger})
+	if err != nil {
+		return nil, nil, nil, nil, fmt.Errorf("router %q: %w", r.Name, err)
+	}
+	return r, p, nomad.NewSplits(client, c.Instance, c.Nomad.Namespace), nomad.Services(client), nil
+}
+
+// router is the router of that name, or the default one.
+func (c *config) router(name string) (*routerConfig, error) {
+	n := slices.IndexFunc(c.Routers, func(r routerConfig) bool {
+		return r.Name == name || (name == "" && (r.Default || len(c.Routers) == 1))
+	})
+	if n < 0 {
+		if name == "" {
+			return nil, errors.New("no router is declared in the configuration: add a router block")
+		}
+		return nil, fmt.Errorf("router %q is not declared in the configuration", name)
+	}
+	return &c.Routers[n], nil
+}

@@ -1,0 +1,66 @@
+package reconcile
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// Preview is what the next pass would decide for one release, if nothing moved until then.
+type Preview struct {
+	Release string
+	Desired *strategy.Desired // nil when Git asks for nothing that can be read
+	Now     strategy.Rollout  // as recorded
+	Next    strategy.Rollout  // as it would be
+	Reason  strategy.Reason
+	Live    *strategy.ClusterState // nil when Nomad cannot be read
+	Problem string                 // why it cannot be said what would happen
+}
+
+// Starts tells whether a rollout would begin.
+func (p Preview) Starts() bool { return p.Next.ID != "" && p.Next.ID != p.Now.ID }
+
+// Preview decides for every release without acting, storing or telling anybody. The error is of the repository or the
+// ledger; what is wrong with single releases stands in their previews.
+func (l *Loop) Preview(ctx context.Context, now time.Time) ([]Preview, error) {
+	if err := l.load(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.intent.refresh(ctx); err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	for name := range l.intent.asked {
+		names[name] = true
+	}
+	for name := range l.releases {
+		names[name] = true
+	}
+	var previews []Preview
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		t := l.releases[name]
+		if t == nil {
+			t = &tracked{record: strategy.Record{Rollout: strategy.Rollout{Release: name}}}
+		}
+		previews = append(previews, l.preview(ctx, name, t, now))
+	}
+	return previews, nil
+}
+
+func (l *Loop) preview(ctx context.Context, name string, t *tracked, now time.Time) Preview {
+	o := l.observe(ctx, name, t)
+	p := Preview{Release: name, Desired: o.Desired, Now: t.record.Rollout, Live: o.Cluster}
+	p.Next, _, p.Reason = strategy.Advance(p.Now, o, now)
+	switch {
+	case o.Desired == nil:
+		p.Problem = o.GitProblem
+	case o.Cluster == nil:
+		p.Problem = o.ClusterProblem
+	case len(o.Desired.Refusals) > 0:
+		p.Problem = p.Reason.Text
+	}
+	return p
+}
