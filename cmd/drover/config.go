@@ -17,11 +17,13 @@ import (
 type config struct {
 	Instance string         `hcl:"instance,optional"`  // prefix of ledger, markers and tags; default "drover"
 	StateDir string         `hcl:"state_dir,optional"` // where the clone is kept; default ".drover" beside the file
-	Ledger   string         `hcl:"ledger,optional"`    // "nomad" (default) or "file", in state_dir
+	LedgerIs *hcl.Attribute `hcl:"ledger,optional"`    // "nomad" (default) or "file", in state_dir
 	Git      gitConfig      `hcl:"git,block"`
 	Nomad    *nomadConfig   `hcl:"nomad,block"`
 	Routers  []routerConfig `hcl:"router,block"`
 	HTTP     *httpConfig    `hcl:"http,block"`
+
+	Ledger string
 }
 
 type gitConfig struct {
@@ -80,8 +82,12 @@ const (
 
 // readConfig reads drover.hcl. The error shows every mistake with its place in the file.
 func readConfig(path string) (*config, error) {
+	source, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration (-config): %w", err)
+	}
 	parser := hclparse.NewParser()
-	file, diags := parser.ParseHCLFile(path)
+	file, diags := parser.ParseHCL(source, path)
 	c := &config{}
 	if file != nil && !diags.HasErrors() {
 		diags = append(diags, gohcl.DecodeBody(file.Body, nil, c)...)
@@ -111,17 +117,29 @@ func (c *config) complete(dir string) hcl.Diagnostics {
 	if !filepath.IsAbs(c.StateDir) {
 		c.StateDir = filepath.Join(dir, c.StateDir)
 	}
-	if c.Ledger == "" {
-		c.Ledger = ledgerNomad
-	}
-	if c.Ledger != ledgerNomad && c.Ledger != ledgerFile {
-		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Unknown ledger", Detail: fmt.Sprintf("ledger is %q: set it to \"nomad\" (Nomad Variables, the default) or \"file\" (in state_dir).", c.Ledger)})
-	}
+	diags = append(diags, c.completeLedger()...)
 	if c.Nomad == nil {
 		c.Nomad = &nomadConfig{}
 	}
 	diags = append(diags, c.Git.complete()...)
 	return append(diags, c.checkRouters()...)
+}
+
+func (c *config) completeLedger() hcl.Diagnostics {
+	c.Ledger = ledgerNomad
+	if c.LedgerIs == nil {
+		return nil
+	}
+	if diags := gohcl.DecodeExpression(c.LedgerIs.Expr, nil, &c.Ledger); diags.HasErrors() {
+		return diags
+	}
+	if c.Ledger == ledgerNomad || c.Ledger == ledgerFile {
+		return nil
+	}
+	return hcl.Diagnostics{{
+		Severity: hcl.DiagError, Summary: "Unknown ledger", Subject: c.LedgerIs.Expr.Range().Ptr(),
+		Detail: fmt.Sprintf("ledger is %q: set it to \"nomad\" (Nomad Variables, the default) or \"file\" (in state_dir).", c.Ledger),
+	}}
 }
 
 func (g *gitConfig) complete() hcl.Diagnostics {

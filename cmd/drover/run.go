@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,25 +39,35 @@ func runDaemon(ctx context.Context, c *console, args []string) int {
 	if err != nil {
 		return c.fail(err)
 	}
-	var group errgroup.Group
-	group.Go(func() error {
-		logger.Info("drover runs", "version", version(), "repository", conf.Git.URL, "instance", conf.Instance)
-		reconcile.New(opts).Run(ctx)
-		return nil
-	})
+	group, ctx := errgroup.WithContext(ctx)
 	if conf.HTTP != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 		mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-		if err := serve(ctx, &group, conf.HTTP.Listen, mux); err != nil {
+		if err := serve(ctx, group, conf.HTTP.Listen, mux); err != nil {
 			return c.fail(err)
 		}
 	}
+	group.Go(func() error {
+		logger.Info("drover runs", "version", version(), "repository", withoutCredentials(conf.Git.URL), "instance", conf.Instance)
+		reconcile.New(opts).Run(ctx)
+		return nil
+	})
 	if err := group.Wait(); err != nil {
 		return c.fail(err)
 	}
 	logger.Info("drover stopped")
 	return 0
+}
+
+// withoutCredentials is an address as it may be shown.
+func withoutCredentials(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return address
+	}
+	u.User = nil
+	return u.String()
 }
 
 // serve answers on an address until ctx is done; requests under way are given ten seconds to end.

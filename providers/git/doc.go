@@ -21,7 +21,7 @@
 // it is damaged. It holds the full history of the one branch, since an increment to a full history costs kilobytes, but
 // one to a shallow copy costs the whole tree each time.
 //
-// Design decision, 2026-11: sessions with the remote are opened here, not by go-git's Remote. Its Push walks all trees
+// Design decision, 2026-11: connections to the remote are opened here, not by go-git's Remote. Its Push walks all trees
 // of all history to find what the remote lacks, which is known exactly here; its Fetch neither bounds the pack nor lets
 // each repository have its own HTTP client, which keeps credentials from following redirects.
 //

@@ -55,7 +55,7 @@ func (a address) redirect(to *http.Request, _ []*http.Request) error {
 	return nil
 }
 
-// endpoint is made anew for every session, since a redirect alters it.
+// endpoint is made anew for every connection, since a redirect alters it.
 func (r *remote) endpoint() (*transport.Endpoint, transport.AuthMethod, error) {
 	if r.at.scheme == "file" {
 		return &transport.Endpoint{Protocol: "file", Path: r.at.path}, nil, nil
@@ -69,12 +69,12 @@ func (r *remote) endpoint() (*transport.Endpoint, transport.AuthMethod, error) {
 
 // tip asks the remote where the branch is.
 func (r *remote) tip(ctx context.Context) (plumbing.Hash, error) {
-	session, err := r.upload()
+	exchange, err := r.upload()
 	if err != nil {
 		return plumbing.ZeroHash, r.explain("read branch", err)
 	}
-	defer func() { _ = session.Close() }()
-	refs, err := session.AdvertisedReferencesContext(ctx)
+	defer func() { _ = exchange.Close() }()
+	refs, err := exchange.AdvertisedReferencesContext(ctx)
 	if err != nil {
 		return plumbing.ZeroHash, r.explain("read branch", err)
 	}
@@ -83,12 +83,12 @@ func (r *remote) tip(ctx context.Context) (plumbing.Hash, error) {
 
 // fetch brings what the branch has and haves do not lead to, and returns where the branch is.
 func (r *remote) fetch(ctx context.Context, into storer.Storer, haves []plumbing.Hash) (plumbing.Hash, error) {
-	session, err := r.upload()
+	exchange, err := r.upload()
 	if err != nil {
 		return plumbing.ZeroHash, r.explain("fetch branch", err)
 	}
-	defer func() { _ = session.Close() }()
-	refs, err := session.AdvertisedReferencesContext(ctx)
+	defer func() { _ = exchange.Close() }()
+	refs, err := exchange.AdvertisedReferencesContext(ctx)
 	if err != nil {
 		return plumbing.ZeroHash, r.explain("fetch branch", err)
 	}
@@ -103,7 +103,7 @@ func (r *remote) fetch(ctx context.Context, into storer.Storer, haves []plumbing
 		}
 	}
 	request.Wants, request.Haves = []plumbing.Hash{tip}, haves
-	response, err := session.UploadPack(ctx, request)
+	response, err := exchange.UploadPack(ctx, request)
 	if err != nil {
 		return plumbing.ZeroHash, r.explain("fetch branch", err)
 	}
@@ -134,12 +134,12 @@ func (r *remote) push(ctx context.Context, from storer.EncodedObjectStorer, obje
 	if err != nil {
 		return answer{}, r.explain("push to branch", err)
 	}
-	session, err := r.client.NewReceivePackSession(ep, auth)
+	exchange, err := r.client.NewReceivePackSession(ep, auth)
 	if err != nil {
 		return answer{}, r.explain("push to branch", err)
 	}
-	defer func() { _ = session.Close() }()
-	refs, err := session.AdvertisedReferencesContext(ctx)
+	defer func() { _ = exchange.Close() }()
+	refs, err := exchange.AdvertisedReferencesContext(ctx)
 	if err != nil {
 		return answer{}, r.explain("push to branch", err)
 	}
@@ -162,7 +162,7 @@ func (r *remote) push(ctx context.Context, from storer.EncodedObjectStorer, obje
 			break
 		}
 	}
-	report, err := session.ReceivePack(ctx, request)
+	report, err := exchange.ReceivePack(ctx, request)
 	if report != nil && report.Error() != nil {
 		return answer{status: r.redact(report.Error().Error()), words: r.redact(said.String())}, nil
 	}

@@ -1,0 +1,119 @@
+# Every verb of the repository. Needed: Go, make and git, and a C compiler for the race detector; what is missing is
+# installed by apt-get when this runs as root, and named when not. All tools are pinned here and built into bin/.
+
+SHELL       := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN           := $(CURDIR)/bin
+LINT_VERSION  := v2.15.0
+FUMPT_VERSION := v0.12.0
+LINT          := $(BIN)/tools/golangci-lint-$(LINT_VERSION)/golangci-lint
+FUMPT         := $(BIN)/tools/gofumpt-$(FUMPT_VERSION)/gofumpt
+
+# The modules that hold code. integration/nomad has none: it pins the server that the integration tests run against.
+MODULES := . integration
+
+SPEED ?= 60
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/drover
+	@go build -o $(BIN)/drover ./cmd/drover
+	@echo "built bin/drover"
+
+.PHONY: demo
+demo: need-git build ## Watch a release promoted and one rolled back, on a simulated Nomad (under a minute; SPEED=N)
+	@$(BIN)/drover demo -speed $(SPEED)
+
+.PHONY: demo-nomad
+demo-nomad: need-git build $(BIN)/checkout ## The same on a real Nomad agent; builds one when none is on the PATH
+	@nomad=$$(command -v nomad || true); \
+	if [ -z "$$nomad" ]; then \
+		echo "There is no nomad on the PATH: bin/nomad is used, and built once from its source (10 minutes the first time on 2 cores)."; \
+		$(MAKE) --no-print-directory nomad; nomad=$(BIN)/nomad; \
+	fi; \
+	$(BIN)/drover demo -nomad "$$nomad" -service $(BIN)/checkout
+
+.PHONY: $(BIN)/checkout
+$(BIN)/checkout:
+	@go build -o $@ ./examples/checkout/service
+
+.PHONY: nomad
+nomad: $(BIN)/nomad ## Build bin/nomad, the server of the integration tests (first build takes 5 to 10 minutes)
+
+$(BIN)/nomad: integration/nomad/go.mod integration/nomad/go.sum
+	@echo "building bin/nomad: the first build takes 5 to 10 minutes, later ones seconds"
+	@cd integration/nomad && go build -ldflags "-s -w" -o $@ github.com/hashicorp/nomad
+	@touch $@
+
+.PHONY: test
+test: check integration ## Everything: make check, and the integration tests on a real Nomad
+	@echo "make test: all passed"
+
+.PHONY: test-short
+test-short: ## The quick tests, without the race detector
+	@go test -short ./...
+
+.PHONY: check
+check: fmt-check vet lint unit ## Format, vet, lint, and the unit tests with the race detector
+	@echo "make check: all passed"
+
+.PHONY: unit
+unit: need-git need-cc
+	@go test -race -timeout 20m ./...
+
+.PHONY: integration
+integration: need-git $(BIN)/nomad ## The conformance suites and stories on a real Nomad
+	@cd integration && DROVER_NOMAD=$(BIN)/nomad go test -count=1 -timeout 20m ./...
+
+.PHONY: vet
+vet:
+	@for module in $(MODULES); do (cd $$module && go vet ./...); done
+
+.PHONY: lint
+lint: $(LINT) ## Run golangci-lint over all modules
+	@for module in $(MODULES); do (cd $$module && $(LINT) run --config $(CURDIR)/.golangci.yml ./...); done
+
+.PHONY: fmt
+fmt: $(FUMPT) ## Format the Go code
+	@$(FUMPT) -w .
+
+.PHONY: fmt-check
+fmt-check: $(FUMPT)
+	@wrong=$$($(FUMPT) -l .); \
+	if [ -n "$$wrong" ]; then echo "not formatted, run make fmt:"; echo "$$wrong"; exit 1; fi
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	@go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: clean
+clean: ## Remove bin/, with the tools and the Nomad in it
+	@rm -rf $(BIN)
+
+$(LINT):
+	@echo "building golangci-lint $(LINT_VERSION), once (takes some minutes)"
+	@GOBIN=$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+$(FUMPT):
+	@echo "building gofumpt $(FUMPT_VERSION), once"
+	@GOBIN=$(@D) go install mvdan.cc/gofumpt@$(FUMPT_VERSION)
+
+# install is what a missing program takes: $(call install,PROGRAM,PACKAGES).
+install = command -v $(1) >/dev/null || { \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "$(1) is missing: installing $(2)"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(2) >/dev/null; \
+	else echo "$(1) is missing: install $(2)"; exit 1; fi; }
+
+.PHONY: need-git
+need-git:
+	@$(call install,git,git)
+
+.PHONY: need-cc
+need-cc:
+	@$(call install,gcc,gcc libc6-dev)
