@@ -13,8 +13,8 @@ import (
 
 	"github.com/hashicorp/nomad/api"
 
-	"github.com/drover-dev/drover/integration/nomadagent"
 	"github.com/drover-dev/drover/providers/nomad"
+	"github.com/drover-dev/drover/providers/nomad/nomadagent"
 	"github.com/drover-dev/drover/providers/providertest"
 	"github.com/drover-dev/drover/strategy"
 )
@@ -50,7 +50,7 @@ func run(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build the demo service: %v\n%s", err, said)
 		return 1
 	}
-	agent, err = nomadagent.Start(context.Background(), filepath.Join(dir, "nomad"))
+	agent, err = startAgent(context.Background(), filepath.Join(dir, "nomad"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -118,4 +118,13 @@ func TestNomadCluster(t *testing.T) {
 			Eventually: eventually,
 		}
 	})
+}
+
+// startAgent starts an agent from the Nomad binary that is found.
+func startAgent(ctx context.Context, dir string) (*nomadagent.Agent, error) {
+	binary, err := nomadagent.Binary()
+	if err != nil {
+		return nil, err
+	}
+	return nomadagent.Start(ctx, dir, binary)
 }

@@ -46,7 +46,7 @@ func (m *machine) split(w Weight, resting bool) Split {
 		switch {
 		case !m.onTrial(a):
 			s.Stable = append(s.Stable, e)
-		case w > 0:
+		case w > 0 && (a.Fresh || !a.Canary):
 			s.Canary = append(s.Canary, e)
 		}
 	}
@@ -120,7 +120,7 @@ func (m *machine) splitPending() Reason {
 func (m *machine) serving(trial bool) int {
 	n := 0
 	for _, a := range m.o.Cluster.Allocs {
-		if a.Ready && !a.Ending && m.onTrial(a) == trial && (a.Address != "" || m.service() == "") {
+		if a.Ready && !a.Ending && m.onTrial(a) == trial && (a.Fresh || !a.Canary) && (a.Address != "" || m.service() == "") {
 			n++
 		}
 	}

@@ -92,7 +92,7 @@ func (m *machine) blameless() (Reason, bool) {
 func (m *machine) readiness() (ready, want int) {
 	have := map[string]int{}
 	for _, a := range m.o.Cluster.Allocs {
-		if a.Canary && a.Ready && !a.Ending {
+		if a.Canary && a.Fresh && a.Ready && !a.Ending {
 			have[a.Group]++
 		}
 	}

@@ -25,28 +25,59 @@ func (g Gate) judge(e Evidence, compare bool) Verdict {
 		return g.judgeVolume(e)
 	}
 	v := Verdict{Gate: g.Name, Limit: g.limit(compare), Samples: e.Canary.Requests}
-	limits := judge.Limits{}
-	if g.Max != nil {
-		limits.Max = &g.Max.Value
-	}
-	if g.MaxVsStable != nil && compare {
-		limits.VsStable = &judge.Relative{Ratio: g.MaxVsStable.Ratio, Plus: g.MaxVsStable.Plus}
-	}
-	if limits.Max == nil && limits.VsStable == nil {
-		v.State, v.Why = Pass, fmt.Sprintf("%s is not asked: there is no stable beside the canary", g.Name)
+	if v.Limit == "" {
+		v.State, v.Why = Pass, fmt.Sprintf("%s is not asked: there is no stable beside the canary", g.what())
 		return v
 	}
-	canary, stable := g.reading(e.Canary, e.Bounds), g.reading(e.Stable, e.Bounds)
-	if canary.Exposure > 0 {
-		v.Canary = g.format(canary.Value)
+	canary, stable := g.value(e.Canary, e.Bounds), g.value(e.Stable, e.Bounds)
+	if e.Canary.Requests > 0 {
+		v.Canary = g.format(canary)
 	}
-	if stable.Exposure > 0 && compare {
-		v.Stable = g.format(stable.Value)
+	if e.Stable.Requests > 0 && compare {
+		v.Stable = g.format(stable)
 	}
-	answer, cause := judge.Threshold(canary, stable, limits)
-	v.State = map[judge.Answer]VerdictState{judge.Unsure: Inconclusive, judge.Within: Pass, judge.Beyond: Fail}[answer]
-	v.Why = g.explain(cause, v, canary, stable)
+	if g.Metric == MetricLatency && (len(e.Canary.Buckets) == 0 || e.Canary.Requests == 0) {
+		v.Why = fmt.Sprintf("%s: nothing is known of the canary in this step", g.what())
+		return v
+	}
+	v.State, v.Why = Pass, fmt.Sprintf("%s %s, within %s", g.what(), v.Canary, v.Limit)
+	if g.Max != nil {
+		g.hold(&v, g.test(e, g.Max.Value, 0), fmt.Sprintf("limit %s", g.Max.Text), e, false)
+	}
+	if g.MaxVsStable != nil && compare {
+		answer := judge.Unsure
+		if e.Stable.Requests >= judge.MinExposure {
+			answer = g.test(e, stable*g.MaxVsStable.Ratio+g.MaxVsStable.Plus, e.Stable.Requests)
+		}
+		g.hold(&v, answer, fmt.Sprintf("limit %s of stable's %s", g.MaxVsStable.Text, v.Stable), e, true)
+	}
 	return v
+}
+
+// test holds the canary against one limit. For a latency that is: no more requests are slower than the limit than the
+// quantile leaves. reference is the stable requests that the limit was estimated from, 0 for a fixed one.
+func (g Gate) test(e Evidence, limit, reference float64) judge.Answer {
+	if g.Metric == MetricLatency {
+		slow := judge.Above(limit, e.Bounds, e.Canary.Buckets, e.Canary.Requests)
+		return judge.Share(slow, e.Canary.Requests, 1-g.Quantile, reference)
+	}
+	return judge.Share(e.Canary.Errors, e.Canary.Requests, limit, reference)
+}
+
+// hold makes the verdict as bad as one of its limits says. versus tells whether that limit is one against stable.
+func (g Gate) hold(v *Verdict, answer judge.Answer, limit string, e Evidence, versus bool) {
+	switch {
+	case v.State == Fail, answer == judge.Within:
+	case answer == judge.Beyond:
+		v.State, v.Why = Fail, fmt.Sprintf("%s %s, %s", g.what(), v.Canary, limit)
+	case v.State == Inconclusive:
+	case e.Canary.Requests < judge.MinExposure:
+		v.State, v.Why = Inconclusive, fmt.Sprintf("%s: %.0f canary requests in this step, %d are needed", g.what(), e.Canary.Requests, judge.MinExposure)
+	case versus && e.Stable.Requests < judge.MinExposure:
+		v.State, v.Why = Inconclusive, fmt.Sprintf("%s: %.0f stable requests in this step, %d are needed to compare", g.what(), e.Stable.Requests, judge.MinExposure)
+	default:
+		v.State, v.Why = Inconclusive, fmt.Sprintf("%s %s, %s, but %.0f requests are too few to tell it from chance", g.what(), v.Canary, limit, e.Canary.Requests)
+	}
 }
 
 func (g Gate) judgeVolume(e Evidence) Verdict {
@@ -63,41 +94,17 @@ func (g Gate) judgeVolume(e Evidence) Verdict {
 	return v
 }
 
-func (g Gate) reading(c Counters, bounds []float64) judge.Reading {
-	r := judge.Reading{Exposure: c.Requests, Events: c.Requests}
-	switch g.Metric {
-	case MetricErrorRate:
-		r.Events = c.Errors
-		if c.Requests > 0 {
-			r.Value = c.Errors / c.Requests
-		}
-	case MetricLatency:
-		if len(c.Buckets) > 0 {
-			r.Value = judge.Quantile(g.Quantile, bounds, c.Buckets, c.Requests)
-		} else {
-			r.Exposure = 0 // Requests without a histogram say nothing about latency.
-		}
-	case MetricRequests:
-		r.Value = c.Requests
+// value is what one track shows of the metric.
+func (g Gate) value(c Counters, bounds []float64) float64 {
+	switch {
+	case c.Requests == 0:
+		return 0
+	case g.Metric == MetricErrorRate:
+		return c.Errors / c.Requests
+	case g.Metric == MetricLatency:
+		return judge.Quantile(g.Quantile, bounds, c.Buckets, c.Requests)
 	}
-	return r
-}
-
-func (g Gate) explain(cause judge.Cause, v Verdict, canary, stable judge.Reading) string {
-	what := g.what()
-	switch cause {
-	case judge.TooFew:
-		return fmt.Sprintf("%s: %.0f canary requests in this step, %d are needed", what, canary.Exposure, judge.MinExposure)
-	case judge.TooFewOld:
-		return fmt.Sprintf("%s: %.0f stable requests in this step, %d are needed to compare", what, stable.Exposure, judge.MinExposure)
-	case judge.AboveMax:
-		return fmt.Sprintf("%s %s, limit %s", what, v.Canary, g.Max.Text)
-	case judge.AboveOld:
-		return fmt.Sprintf("%s %s, limit %s of stable's %s", what, v.Canary, g.MaxVsStable.Text, v.Stable)
-	case judge.ByLimits:
-		return fmt.Sprintf("%s %s, within %s", what, v.Canary, v.Limit)
-	}
-	return what
+	return c.Requests
 }
 
 func (g Gate) what() string {

@@ -30,7 +30,8 @@ type world struct {
 	tagged    bool
 	split     strategy.Split
 	counters  map[strategy.Track]strategy.Counters
-	lost      []string // stable allocations that were stopped by an act of the machine, before a promotion
+	slow      bool   // the next evaluation comes a tick late
+	pending   string // the spec that was registered and is not evaluated yet
 }
 
 type quality int
@@ -70,7 +71,7 @@ func newWorld(ask string, empty bool) *world {
 
 func (w *world) clone() *world {
 	c := *w
-	c.specs, c.allocs, c.lost = slices.Clone(w.specs), slices.Clone(w.allocs), slices.Clone(w.lost)
+	c.specs, c.allocs = slices.Clone(w.specs), slices.Clone(w.allocs)
 	c.split.Stable, c.split.Canary = slices.Clone(w.split.Stable), slices.Clone(w.split.Canary)
 	c.counters = map[strategy.Track]strategy.Counters{}
 	for k, v := range w.counters {
@@ -177,14 +178,25 @@ func (w *world) perform(a strategy.Action) {
 	}
 }
 
-// register is what Nomad does with a new version: canaries end, an unchanged spec stays in place, a changed one gets
-// canaries beside what runs, and is placed at once when nothing does.
+// register makes a new version. Until it is evaluated there is no deployment, and canaries of the old one still run.
 func (w *world) register(spec string, marker strategy.Marker) {
 	w.specs, w.marker, w.stopped = append(w.specs, spec), marker, false
 	w.index += 10
+	w.dep, w.pending = strategy.Deployment{}, spec
+	w.each(func(a *strategy.Alloc) { a.Fresh = false })
+	if !w.slow {
+		w.evaluate()
+	}
+	w.slow = false
+}
+
+// evaluate is what Nomad does with a new version: canaries end, an unchanged spec stays in place, a changed one gets
+// canaries beside what runs, and is placed at once when nothing does.
+func (w *world) evaluate() {
+	spec := w.pending
+	w.pending = ""
 	w.drop(func(a strategy.Alloc) bool { return a.Canary })
 	w.dep = strategy.Deployment{ID: "d" + strconv.Itoa(len(w.specs)), Status: strategy.DeploymentRunning, Promoted: true}
-	w.each(func(a *strategy.Alloc) { a.Fresh = false })
 	switch running := w.allocs; {
 	case len(running) == 0:
 		for range count {
@@ -216,7 +228,7 @@ func (w *world) promote() {
 }
 
 func (w *world) stop() {
-	w.stopped, w.allocs = true, nil
+	w.stopped, w.allocs, w.pending = true, nil, ""
 	w.index += 10
 	w.specs = append(w.specs, w.spec())
 	w.dep = strategy.Deployment{}
@@ -225,10 +237,19 @@ func (w *world) stop() {
 // pass lets a tick go by: starting allocations become ready, deployments end, requests come.
 func (w *world) pass() {
 	w.now = w.now.Add(tick)
+	if w.pending != "" {
+		w.evaluate()
+		w.requests()
+		return
+	}
 	w.each(func(a *strategy.Alloc) { a.Ready = a.Fault == strategy.FaultNone })
 	if w.dep.Status == strategy.DeploymentRunning && w.dep.Promoted && !slices.ContainsFunc(w.allocs, func(a strategy.Alloc) bool { return !a.Ready }) {
 		w.succeed()
 	}
+	w.requests()
+}
+
+func (w *world) requests() {
 	for track, share := range map[strategy.Track]float64{strategy.Canary: w.split.Weight.Share(), strategy.Stable: 1 - w.split.Weight.Share()} {
 		c := w.counters[track]
 		c.Requests += 1000 * share

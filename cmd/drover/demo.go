@@ -19,8 +19,9 @@ const demoRelease = "checkout-api"
 
 // stage is what the demo's story is played on: a cluster with traffic, simulated or real.
 type stage struct {
-	about   string // one line for the head of the demo
-	policy  func(text string) string
+	about   string                   // one line for the head of the demo
+	policy  func(text string) string // changes the example's policy
+	release func(text string) string // changes the example's release
 	options func(repository string) (reconcile.Options, error)
 	// step lets a little time go by and returns the time that then is.
 	step func(ctx context.Context) (time.Time, error)
@@ -92,7 +93,7 @@ func (f *demoForge) OpenIssue(_ context.Context, issue strategy.Issue) (string, 
 
 // playDemo tells the story, and is an error when anything in it did not come about.
 func playDemo(ctx context.Context, c *console, dir string, s *stage) error {
-	repo, err := newDemoRepository(ctx, filepath.Join(dir, "releases"), s.policy)
+	repo, err := newDemoRepository(ctx, filepath.Join(dir, "releases"), s)
 	if err != nil {
 		return err
 	}

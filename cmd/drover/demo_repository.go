@@ -23,8 +23,8 @@ type demoRepository struct {
 	bare, clone string
 }
 
-// newDemoRepository commits the example repository, with its policy changed as the stage needs.
-func newDemoRepository(ctx context.Context, dir string, policy func(string) string) (*demoRepository, error) {
+// newDemoRepository commits the example repository, changed as the stage needs.
+func newDemoRepository(ctx context.Context, dir string, s *stage) (*demoRepository, error) {
 	r := &demoRepository{bare: filepath.Join(dir, "shop.git"), clone: filepath.Join(dir, "clone")}
 	if err := os.MkdirAll(r.clone, 0o755); err != nil {
 		return nil, err
@@ -42,8 +42,10 @@ func newDemoRepository(ctx context.Context, dir string, policy func(string) stri
 	if err := os.CopyFS(r.clone, example); err != nil {
 		return nil, fmt.Errorf("write the example repository: %w", err)
 	}
-	if err := r.edit(demoPolicyPath, policy); err != nil {
-		return nil, err
+	for path, change := range map[string]func(string) string{demoPolicyPath: s.policy, demoReleasePath: s.release} {
+		if err := r.edit(path, change); err != nil {
+			return nil, err
+		}
 	}
 	if _, err := r.git(ctx, "remote", "add", "origin", r.bare); err != nil {
 		return nil, err

@@ -29,8 +29,9 @@ func simulatedStage(dir string, speed float64, logger *slog.Logger) (*stage, err
 	}
 	traffic := cluster.Traffic(sim.Load{RPS: simulatedRPS, Poisson: true})
 	return &stage{
-		about:  "the real reconcile loop on a simulated Nomad with 200 requests/s, time goes fast.",
-		policy: func(text string) string { return text },
+		about:   "the real reconcile loop on a simulated Nomad with 200 requests/s, time goes fast.",
+		policy:  func(text string) string { return text },
+		release: func(text string) string { return text },
 		options: func(repository string) (reconcile.Options, error) {
 			repo, err := git.New(git.Config{URL: repository, StateDir: filepath.Join(dir, "git"), Logger: logger, Now: cluster.Now})
 			if err != nil {

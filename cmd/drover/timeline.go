@@ -16,7 +16,8 @@ type timeline struct {
 	out    io.Writer
 	every  time.Duration
 	start  time.Time
-	last   string    // what the last line said, so that nothing is said twice
+	last   string    // the state that the last line was about
+	said   string    // its text: nothing is said twice
 	gauged time.Time // when the gates were shown last
 }
 
@@ -30,14 +31,15 @@ func (t *timeline) decided(d reconcile.Decision) {
 		t.start = d.At
 	}
 	line := fmt.Sprintf("%-10s %s %6s  ", r.Phase, bar(r.Weight), r.Weight)
+	why := t.why(d)
 	key := line + string(r.Reason.Code)
-	moved := key != t.last && (r.Differs(d.Before) || r.Reason.Code != d.Before.Reason.Code)
+	moved := key != t.last && line+why != t.said && (r.Differs(d.Before) || r.Reason.Code != d.Before.Reason.Code)
 	if moved && r.Reason.Code == strategy.GateFailed || (d.Before.Phase != r.Phase && r.Phase == strategy.Restoring) {
 		t.gates(d, r)
 	}
 	if moved {
-		t.last = key
-		fmt.Fprintf(t.out, "%s  %s%s\n", t.clock(d.At), line, t.why(d))
+		t.last, t.said = key, line+why
+		fmt.Fprintf(t.out, "%s  %s%s\n", t.clock(d.At), line, why)
 	}
 	if r.Phase == strategy.Stepping && d.At.Sub(t.gauged) >= t.every && len(r.Verdicts) > 0 {
 		t.gates(d, r)

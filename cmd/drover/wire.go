@@ -41,7 +41,7 @@ func wire(c *config, logger *slog.Logger, registry prometheus.Registerer) (recon
 	if err != nil {
 		return reconcile.Options{}, err
 	}
-	routers, err := wireRouters(c, client, logger)
+	routers, err := wireRouters(c, client)
 	if err != nil {
 		return reconcile.Options{}, err
 	}
@@ -72,7 +72,7 @@ func openLedger(c *config, client *api.Client) (reconcile.Ledger, error) {
 	return nomad.NewLedger(client, c.Instance, c.Nomad.Namespace), nil
 }
 
-func wireRouters(c *config, client *api.Client, logger *slog.Logger) (map[string]reconcile.Traffic, error) {
+func wireRouters(c *config, client *api.Client) (map[string]reconcile.Traffic, error) {
 	routers := map[string]reconcile.Traffic{}
 	for _, r := range c.Routers {
 		router, err := proxy.NewClient(proxy.ClientOptions{

@@ -161,7 +161,7 @@ func (r *Repository) look(ctx context.Context) (strategy.Commit, error) {
 		if err := r.rebuild(ctx, damage); err != nil {
 			return strategy.Commit{}, err
 		}
-		commit, _, err = r.store.head()
+		commit, err = r.store.head()
 	}
 	if err != nil {
 		return strategy.Commit{}, err
@@ -204,7 +204,7 @@ func (r *Repository) blame(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	if _, _, unsound := r.store.head(); unsound != nil {
+	if _, unsound := r.store.head(); unsound != nil {
 		return unsound
 	}
 	return err
@@ -285,7 +285,7 @@ func (r *Repository) read(ctx context.Context, sha string, fn func(*object.Commi
 		commit, err := r.store.whole(hash)
 		if errors.Is(err, plumbing.ErrObjectNotFound) && r.store.HasEncodedObject(hash) != nil {
 			// Not there at all: either the branch left it, or everything went.
-			if _, _, unsound := r.store.head(); unsound != nil {
+			if _, unsound := r.store.head(); unsound != nil {
 				return unsound
 			}
 			return fmt.Errorf("commit %s is not in the history of branch %q: the branch was rewritten, or it was never there", sha, r.config.Branch)

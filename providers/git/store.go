@@ -82,7 +82,7 @@ func openStore(dir, url, branch string) (opened *store, err error) {
 	if origin == nil || len(origin.URLs) != 1 || origin.URLs[0] != url {
 		return nil, &damagedError{errors.New("it was made for another repository")}
 	}
-	if _, _, err := s.head(); err != nil {
+	if _, err := s.head(); err != nil {
 		return nil, err
 	}
 	// What a fetch that was cut off left behind is of no use.
@@ -98,14 +98,13 @@ func openStore(dir, url, branch string) (opened *store, err error) {
 	return s, nil
 }
 
-// head is the commit that the branch was at when last seen, and its hash.
-func (s *store) head() (*object.Commit, plumbing.Hash, error) {
+// head is the commit that the branch was at when last seen.
+func (s *store) head() (*object.Commit, error) {
 	ref, err := s.Reference(s.tracking)
 	if err != nil {
-		return nil, plumbing.ZeroHash, &damagedError{fmt.Errorf("read %s: %w", s.tracking, err)}
+		return nil, &damagedError{fmt.Errorf("read %s: %w", s.tracking, err)}
 	}
-	commit, err := s.whole(ref.Hash())
-	return commit, ref.Hash(), err
+	return s.whole(ref.Hash())
 }
 
 // whole is a commit whose tree can be read.

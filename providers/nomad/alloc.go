@@ -68,7 +68,7 @@ func (s scene) alloc(stub *api.AllocationListStub) strategy.Alloc {
 		ID:      stub.ID,
 		Group:   stub.TaskGroup,
 		Fresh:   fresh,
-		Canary:  fresh && s.isCanary(stub),
+		Canary:  s.isCanary(stub),
 		Ending:  stub.DesiredStatus != api.AllocDesiredStatusRun && !ended(stub),
 		Address: s.addresses[stub.ID],
 	}
@@ -77,9 +77,14 @@ func (s scene) alloc(stub *api.AllocationListStub) strategy.Alloc {
 	return alloc
 }
 
+// isCanary tells whether the allocation is a canary that nobody promoted. Nomad takes the mark off at promotion. One of
+// an earlier deployment still bears it while it ends, and in the moment between a registration and its evaluation.
 func (s scene) isCanary(stub *api.AllocationListStub) bool {
 	if stub.DeploymentStatus == nil || !stub.DeploymentStatus.Canary {
 		return false
+	}
+	if !s.members[stub.ID] {
+		return true
 	}
 	group := s.deployment.TaskGroups[stub.TaskGroup]
 	return group != nil && !group.Promoted

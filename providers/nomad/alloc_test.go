@@ -33,7 +33,7 @@ func TestAllocs(t *testing.T) {
 		want     *strategy.Alloc
 	}{
 		{name: "stable", stub: api.AllocationListStub{DesiredStatus: run, ClientStatus: "running", DeploymentStatus: healthy(false, yes)}, want: &strategy.Alloc{Ready: true}},
-		{name: "stable that was a canary once", stub: api.AllocationListStub{DesiredStatus: run, ClientStatus: "running", DeploymentStatus: healthy(true, yes)}, want: &strategy.Alloc{Ready: true}},
+		{name: "canary of an earlier deployment", stub: api.AllocationListStub{DesiredStatus: run, ClientStatus: "running", DeploymentStatus: healthy(true, yes)}, want: &strategy.Alloc{Canary: true, Ready: true}},
 		{
 			name: "canary, not healthy yet", member: true,
 			stub: api.AllocationListStub{CreateIndex: 60, DesiredStatus: run, ClientStatus: "running", DeploymentStatus: healthy(true, nil)},

@@ -70,8 +70,7 @@ func jobPath(id, rest string) string { return "/v1/job/" + url.PathEscape(id) + 
 
 // statusOf is the HTTP status of an answer that was an error; 0 when there was no answer.
 func statusOf(err error) int {
-	var response api.UnexpectedResponseError
-	if errors.As(err, &response) {
+	if response, ok := errors.AsType[api.UnexpectedResponseError](err); ok {
 		return response.StatusCode()
 	}
 	return 0
@@ -79,8 +78,7 @@ func statusOf(err error) int {
 
 // bodyOf is what Nomad said in an answer that was an error.
 func bodyOf(err error) string {
-	var response api.UnexpectedResponseError
-	if errors.As(err, &response) {
+	if response, ok := errors.AsType[api.UnexpectedResponseError](err); ok {
 		return strings.TrimSpace(response.Body())
 	}
 	return ""

@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 
 	"github.com/hashicorp/nomad/api"
 )
@@ -19,9 +21,7 @@ import (
 // 2). The latter are the fields that the client's structs hold by pointer.
 func digest(parsed document) (string, error) {
 	content := make(map[string]any, len(parsed))
-	for key, value := range parsed {
-		content[key] = value
-	}
+	maps.Copy(content, parsed)
 	canonical := canonicalStruct(content, reflect.TypeFor[api.Job]())
 	text, err := json.Marshal(canonical)
 	if err != nil {
@@ -64,12 +64,7 @@ func canonicalStruct(object map[string]any, t reflect.Type) map[string]any {
 }
 
 func skipped(t reflect.Type, key string) bool {
-	for _, field := range notContent[t] {
-		if field == key {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(notContent[t], key)
 }
 
 func canonical(value any, t reflect.Type) any {

@@ -137,7 +137,7 @@ func (c *clusterCase) register(t *testing.T, r strategy.Registration) {
 }
 
 // install brings a version up as a first release.
-func (c *clusterCase) install(t *testing.T, version string, replicas int) strategy.ClusterState {
+func (c *clusterCase) install(t *testing.T, replicas int) strategy.ClusterState {
 	t.Helper()
 	c.register(t, c.registration(t, strategy.RoleFirst, version, replicas))
 	return c.until(t, version+" installed", func(s strategy.ClusterState) bool {
@@ -212,12 +212,12 @@ func contains(t *testing.T, text string, parts ...string) {
 	}
 }
 
-func replaceOnce(t *testing.T, text, old, new string) string {
+func replaceOnce(t *testing.T, text, old, replacement string) string {
 	t.Helper()
 	if strings.Count(text, old) != 1 {
 		t.Fatalf("%q stands %d times in the jobspec, want once", old, strings.Count(text, old))
 	}
-	return strings.Replace(text, old, new, 1)
+	return strings.Replace(text, old, replacement, 1)
 }
 
 func clusterParseUnset(t *testing.T, c *clusterCase) {

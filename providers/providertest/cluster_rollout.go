@@ -264,7 +264,7 @@ func clusterSupersede(t *testing.T, c *clusterCase) {
 	if state.Deployment.ID == first.Deployment.ID || state.Revision.Version != "1.2.0" {
 		t.Errorf("got deployment %s of %s, want another one of 1.2.0", state.Deployment.ID, state.Revision)
 	}
-	for _, id := range ids(state, isCanary) {
+	for _, id := range ids(state, func(a strategy.Alloc) bool { return a.Canary && a.Fresh }) {
 		if slices.Contains(old, id) {
 			t.Errorf("canary %s of 1.1.0 counts for 1.2.0", id)
 		}

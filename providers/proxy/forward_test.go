@@ -271,6 +271,7 @@ func TestUpgradedConnectionPassesThrough(t *testing.T) {
 	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("upgrade: %v, %v", response, err)
 	}
+	defer response.Body.Close()
 	fmt.Fprint(connection, "hello\n")
 	if got, err := reader.ReadString('\n'); err != nil || got != "echo hello\n" {
 		t.Errorf("the upgraded connection says %q (%v), want the echo", got, err)

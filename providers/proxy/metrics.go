@@ -26,7 +26,7 @@ var classes = [...]string{1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
 
 // latencyBounds are the upper bounds of the latency buckets in seconds.
 func latencyBounds() []float64 {
-	return []float64{.005, .01, .025, .05, .1, .2, .3, .5, .75, 1, 2.5, 5, 10}
+	return []float64{.005, .0075, .01, .015, .02, .03, .05, .075, .1, .15, .2, .3, .4, .5, .75, 1, 1.5, 2.5, 5, 10}
 }
 
 // metrics is what the proxy counts. Nothing of a release is forgotten while the proxy lives: counters only grow.

@@ -21,11 +21,15 @@ func blocksRead(parent string) []string {
 	case "job":
 		return []string{"group", "update", "constraint", "meta", "reschedule", "migrate"}
 	case "group":
-		return []string{"network", "service", "update", "restart", "reschedule", "migrate", "task", "meta", "constraint",
-			"scaling", "volume", "ephemeral_disk"}
+		return []string{
+			"network", "service", "update", "restart", "reschedule", "migrate", "task", "meta", "constraint",
+			"scaling", "volume", "ephemeral_disk",
+		}
 	case "task":
-		return []string{"config", "env", "resources", "meta", "service", "template", "restart", "constraint",
-			"volume_mount", "logs", "lifecycle"}
+		return []string{
+			"config", "env", "resources", "meta", "service", "template", "restart", "constraint",
+			"volume_mount", "logs", "lifecycle",
+		}
 	case "service":
 		return []string{"check", "meta", "canary_meta"}
 	case "check":

@@ -139,7 +139,7 @@ func complete(spec *api.Job) {
 		spec.Datacenters = []string{"*"}
 	}
 	if *spec.NodePool == "" {
-		spec.NodePool = ptr("default")
+		spec.NodePool = new("default")
 	}
 	for _, group := range spec.TaskGroups {
 		services := slices.Clone(group.Services)
@@ -162,7 +162,8 @@ func complete(spec *api.Job) {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
+//go:fix inline
+func ptr[T any](v T) *T { return new(v) }
 
 func constrain(group *api.TaskGroup, c *api.Constraint) {
 	if !slices.ContainsFunc(group.Constraints, func(have *api.Constraint) bool { return *have == *c }) {
@@ -209,8 +210,10 @@ func essence(j *api.Job, name string) any {
 			Templates: t.Templates, Artifacts: t.Artifacts, Vault: t.Vault, VolumeMounts: t.VolumeMounts, Lifecycle: t.Lifecycle,
 		})
 	}
-	return []any{j.Meta, group.Meta, group.Networks, group.EphemeralDisk, group.Volumes, group.Affinities, j.Affinities,
-		group.Spreads, j.Spreads, tasks}
+	return []any{
+		j.Meta, group.Meta, group.Networks, group.EphemeralDisk, group.Volumes, group.Affinities, j.Affinities,
+		group.Spreads, j.Spreads, tasks,
+	}
 }
 
 // equalJSON compares what the API would show.

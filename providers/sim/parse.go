@@ -124,9 +124,7 @@ func (p *parser) readLocals(body *hclsyntax.Body) {
 	waiting := map[string]*hclsyntax.Attribute{}
 	for _, block := range body.Blocks {
 		if block.Type == "locals" {
-			for name, attr := range block.Body.Attributes {
-				waiting[name] = attr
-			}
+			maps.Copy(waiting, block.Body.Attributes)
 		}
 	}
 	for len(waiting) > 0 {
@@ -225,10 +223,10 @@ func (p *parser) decodeJob(block *hclsyntax.Block) *api.Job {
 // completeTemplate fills in what Nomad's parser itself does.
 func completeTemplate(t *api.Template) {
 	if t.ChangeMode == nil {
-		t.ChangeMode = ptr("restart")
+		t.ChangeMode = new("restart")
 	}
 	if t.Perms == nil {
-		t.Perms = ptr("0644")
+		t.Perms = new("0644")
 	}
 	if t.Splay == nil {
 		t.Splay = ptr(5 * time.Second)

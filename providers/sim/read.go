@@ -71,8 +71,10 @@ func listJobs(n *Nomad, r request) answer {
 }
 
 func (n *Nomad) summary(j *job) *api.JobSummary {
-	out := &api.JobSummary{JobID: j.name, Namespace: j.namespace, Summary: map[string]api.TaskGroupSummary{},
-		CreateIndex: *j.current().CreateIndex, ModifyIndex: max(j.summaryIndex, *j.current().CreateIndex)}
+	out := &api.JobSummary{
+		JobID: j.name, Namespace: j.namespace, Summary: map[string]api.TaskGroupSummary{},
+		CreateIndex: *j.current().CreateIndex, ModifyIndex: max(j.summaryIndex, *j.current().CreateIndex),
+	}
 	for _, group := range j.current().TaskGroups {
 		var sum api.TaskGroupSummary
 		for _, a := range n.allocs {

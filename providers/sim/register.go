@@ -32,7 +32,7 @@ func registerJob(n *Nomad, r request) answer {
 	if j != nil && req.PreserveCounts && !*j.current().Stop {
 		for _, group := range spec.TaskGroups {
 			if live := j.current().LookupTaskGroup(*group.Name); live != nil {
-				group.Count = ptr(*live.Count)
+				group.Count = new(*live.Count)
 			}
 		}
 	}
@@ -60,9 +60,9 @@ func receive(r request, spec *api.Job) (*api.Job, *answer) {
 		return nil, &answer{status: http.StatusBadRequest, text: problem}
 	}
 	if spec.Namespace == nil || *spec.Namespace == "" {
-		spec.Namespace = ptr(r.namespace())
+		spec.Namespace = new(r.namespace())
 	}
-	spec.Status, spec.StatusDescription = ptr(""), ptr("")
+	spec.Status, spec.StatusDescription = new(""), new("")
 	complete(spec)
 	return spec, nil
 }
@@ -155,7 +155,7 @@ func stopJob(n *Nomad, r request) answer {
 	}
 	if !*j.current().Stop {
 		spec := clone(j.current())
-		spec.Stop = ptr(true)
+		spec.Stop = new(true)
 		n.addVersion(j, spec, j.submissions[*j.current().Version])
 	}
 	e := n.enqueue(j, triggerDeregister)
@@ -187,7 +187,7 @@ func scaleJob(n *Nomad, r request) answer {
 		return refuse(http.StatusBadRequest, "job scaling blocked due to active deployment")
 	}
 	stable := *spec.Stable
-	group.Count = ptr(int(*req.Count))
+	group.Count = new(int(*req.Count))
 	n.addVersion(j, spec, j.submissions[*j.current().Version])
 	j.current().Stable = &stable
 	return n.registered(j, triggerScaling)
@@ -213,7 +213,7 @@ func revertJob(n *Nomad, r request) answer {
 		return refuse(http.StatusInternalServerError, "job %q in namespace %q at version %d not found", j.name, j.namespace, req.JobVersion)
 	}
 	spec := clone(back)
-	spec.Stop = ptr(false)
+	spec.Stop = new(false)
 	if sameSpec(spec, j.current()) {
 		e := n.enqueue(j, triggerRegister)
 		return ok(api.JobRegisterResponse{EvalID: e.ID, EvalCreateIndex: e.CreateIndex, JobModifyIndex: *j.current().ModifyIndex}, e.CreateIndex)
@@ -271,7 +271,7 @@ func stopAlloc(n *Nomad, r request) answer {
 	if a == nil {
 		return refuse(http.StatusNotFound, "allocation not found")
 	}
-	a.DesiredTransition.Migrate = ptr(true)
+	a.DesiredTransition.Migrate = new(true)
 	n.changedAlloc(a)
 	e := n.enqueue(a.job, triggerStop)
 	return ok(struct {

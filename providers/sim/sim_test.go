@@ -3,7 +3,6 @@ package sim_test
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"testing"
 	"time"
@@ -63,18 +62,6 @@ func eventually(t *testing.T, n *sim.Nomad, what string, condition func() bool) 
 	}
 }
 
-// travel lets the time pass that an answer takes to travel: a real scheduler has looked at a registration when the
-// next request arrives. TestEvaluationComesLater shows what is there before.
-type travel struct{ nomad *sim.Nomad }
-
-func (r travel) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := r.nomad.Client().Transport.RoundTrip(req)
-	if req.Method != http.MethodGet {
-		r.nomad.Advance(r.nomad.Now().Add(20 * time.Millisecond))
-	}
-	return resp, err
-}
-
 func TestCluster(t *testing.T) {
 	jobspec := readCheckout(t)
 	providertest.TestCluster(t, func(t *testing.T) providertest.ClusterHarness {
@@ -84,7 +71,7 @@ func TestCluster(t *testing.T) {
 				t.Errorf("requests that the simulation does not know: %v", unknown)
 			}
 		})
-		client, err := api.NewClient(&api.Config{Address: "http://sim.invalid", HttpClient: &http.Client{Transport: travel{n}}})
+		client, err := api.NewClient(&api.Config{Address: "http://sim.invalid", HttpClient: n.Client()})
 		if err != nil {
 			t.Fatalf("make a client: %v", err)
 		}

@@ -59,7 +59,7 @@ func (n *Nomad) Traffic(load Load) *Traffic {
 
 // latencyBounds are the upper bounds of the latency buckets, in seconds.
 func latencyBounds() []float64 {
-	return []float64{.005, .01, .025, .05, .1, .2, .3, .5, .75, 1, 2.5, 5, 10}
+	return []float64{.005, .0075, .01, .015, .02, .03, .05, .075, .1, .15, .2, .3, .4, .5, .75, 1, 1.5, 2.5, 5, 10}
 }
 
 // SetLoad changes how much comes from now on.

@@ -1,8 +1,9 @@
 // Package judge holds the statistics of gates: it turns counts of two arms into an answer, and knows neither
 // metrics nor releases. Everything in it is a function of its arguments.
 //
-// The judgement so far is by thresholds: readings of the present step against fixed limits, unsure below a minimum
-// of requests. It has no bound on how often it is wrong over a whole rollout.
+// The judgement so far is by thresholds with a margin for chance: what lies beyond a limit by no more than three
+// standard deviations is neither within nor beyond. It reads what it is given, and has no bound on how often it is
+// wrong over a whole rollout that looks many times.
 package judge
 
 import "math"
@@ -12,66 +13,39 @@ type Answer int
 
 // The answers.
 const (
-	Unsure Answer = iota // too little data
-	Within               // the canary is within its limits
-	Beyond               // the canary is beyond one of them
+	Unsure Answer = iota // too little data, or beyond the limit by no more than chance may do
+	Within               // within the limit
+	Beyond               // beyond the limit, by more than chance
 )
-
-// Cause is which rule gave the answer.
-type Cause int
-
-// The causes.
-const (
-	ByLimits  Cause = iota // all limits were asked
-	TooFew                 // the canary has too little data
-	TooFewOld              // the stable has too little data to compare with
-	AboveMax               // beyond the absolute limit
-	AboveOld               // beyond the limit against stable
-)
-
-// Reading is what one arm shows of a metric.
-type Reading struct {
-	Value    float64 // such as a share of errors, or seconds; +Inf when beyond what can be measured
-	Exposure float64 // requests it rests on
-	Events   float64 // of them, those that count against the arm; the exposure itself where a metric has no events
-}
-
-// Limits are what a reading is held against. A limit that is not asked is nil.
-type Limits struct {
-	Max      *float64
-	VsStable *Relative
-}
-
-// Relative is the limit stable*Ratio + Plus.
-type Relative struct{ Ratio, Plus float64 }
 
 // The rules of judgement by thresholds.
 const (
 	// MinExposure is the requests below which an arm says nothing.
 	MinExposure = 100
-	// MinEvents is the events below which the canary is not called worse than stable: with few of them on both sides,
-	// one more or less is noise.
+	// MinEvents is the events below which nothing is called beyond its limit: one more or less is noise.
 	MinEvents = 5
+	// deviations is how many standard deviations chance is given.
+	deviations = 3
 )
 
-// Threshold compares readings with limits.
-func Threshold(canary, stable Reading, limits Limits) (Answer, Cause) {
-	if canary.Exposure < MinExposure {
-		return Unsure, TooFew
+// Share tests x events in n exposures against the share of them that is allowed, from 0 to 1. When that share was
+// estimated from another arm, reference is the exposures of that arm; 0 when it is a fixed number.
+func Share(x, n, allowed, reference float64) Answer {
+	if n < MinExposure {
+		return Unsure
 	}
-	if limits.Max != nil && canary.Value > *limits.Max {
-		return Beyond, AboveMax
+	mean := n * allowed
+	variance := mean
+	if reference > 0 {
+		variance += n * n * allowed / reference
 	}
-	if limits.VsStable == nil {
-		return Within, ByLimits
+	switch {
+	case x <= mean:
+		return Within
+	case x >= MinEvents && x > mean+deviations*math.Sqrt(variance):
+		return Beyond
 	}
-	if stable.Exposure < MinExposure {
-		return Unsure, TooFewOld
-	}
-	if canary.Events >= MinEvents && canary.Value > stable.Value*limits.VsStable.Ratio+limits.VsStable.Plus {
-		return Beyond, AboveOld
-	}
-	return Within, ByLimits
+	return Unsure
 }
 
 // Quantile estimates the q-quantile of a histogram: bounds ascending, cumulative the counts within each of them, total
@@ -89,4 +63,18 @@ func Quantile(q float64, bounds, cumulative []float64, total float64) float64 {
 		lower, below = bounds[i], within
 	}
 	return math.Inf(1)
+}
+
+// Above counts what is larger than the limit in a histogram. Within the bucket that holds the limit nobody knows, so all
+// of it counts as not larger: a limit is as fine as the buckets are. What lies beyond the last bound counts as larger.
+func Above(limit float64, bounds, cumulative []float64, total float64) float64 {
+	for i, within := range cumulative {
+		if limit <= bounds[i] {
+			return total - within
+		}
+	}
+	if len(cumulative) == 0 {
+		return 0
+	}
+	return total - cumulative[len(cumulative)-1]
 }

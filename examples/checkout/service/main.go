@@ -78,7 +78,9 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	err := server.Shutdown(shutdown)
-	<-ended
+	if stopped := <-ended; err == nil && !errors.Is(stopped, http.ErrServerClosed) {
+		err = stopped
+	}
 	if err != nil {
 		return fmt.Errorf("answer the requests under way: %w", err)
 	}

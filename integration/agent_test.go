@@ -1,4 +1,4 @@
-package nomadagent_test
+package integration_test
 
 import (
 	"os"
@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/drover-dev/drover/integration/nomadagent"
+	"github.com/drover-dev/drover/providers/nomad/nomadagent"
 )
 
 // sleeper is a job whose task ends only when it is told to.
@@ -16,7 +16,7 @@ const sleeper = `{"Job": {"ID": "sleeper", "Name": "sleeper", "Type": "service",
 
 func TestNothingIsLeft(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "agent")
-	agent, err := nomadagent.Start(t.Context(), dir)
+	agent, err := startAgent(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestNothingIsLeft(t *testing.T) {
 
 func TestMissingBinary(t *testing.T) {
 	t.Setenv("DROVER_NOMAD", filepath.Join(t.TempDir(), "none"))
-	if _, err := nomadagent.Start(t.Context(), t.TempDir()); err == nil || !strings.Contains(err.Error(), "DROVER_NOMAD") {
+	if _, err := startAgent(t.Context(), t.TempDir()); err == nil || !strings.Contains(err.Error(), "DROVER_NOMAD") {
 		t.Errorf("got %v, want an error that names DROVER_NOMAD", err)
 	}
 	t.Setenv("DROVER_NOMAD", "")

@@ -68,12 +68,12 @@ func Binary() (string, error) {
 	return path, nil
 }
 
-// Start starts an agent with its configuration, log and state below dir, and returns when it takes jobs. The agent
-// runs until Stop; ctx bounds only the start.
-func Start(ctx context.Context, dir string) (*Agent, error) {
-	binary, err := Binary()
+// Start starts an agent from a Nomad binary, with its configuration, log and state below dir, and returns when it takes
+// jobs. The agent runs until Stop; ctx bounds only the start.
+func Start(ctx context.Context, dir, binary string) (*Agent, error) {
+	binary, err := filepath.Abs(binary)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("start nomad: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
