@@ -48,17 +48,21 @@ func (i *intent) desired(name string) (*strategy.Desired, string) {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
 	a, ok := i.asked[name]
-	if !ok {
+	switch {
+	case !ok && i.head.SHA == "":
+		return nil, "the release repository was not read yet"
+	case !ok:
 		return nil, "the release is not in Git"
 	}
 	return a.desired, a.problem
 }
 
-// key identifies what Git asks for, so that a release at rest is looked at again only when that changes.
+// key identifies what Git asks for, so that a release at rest is looked at again only when that changes. It is "" while
+// that is not known.
 func (i *intent) key(name string) string {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
-	if a, ok := i.asked[name]; ok {
+	if a, ok := i.asked[name]; ok || i.head.SHA == "" {
 		return a.key
 	}
 	return "absent"
@@ -87,11 +91,11 @@ func (i *intent) refresh(ctx context.Context) error {
 		complete = complete && (a.desired != nil || a.key != "")
 		next[r.Name] = a
 	}
-	mistakes = append(mistakes, invalid(next, releases)...)
 	refuseSharedJobs(next)
+	mistakes = append(mistakes, invalid(next, releases)...)
 	for _, m := range mistakes {
 		if _, ok := next[m.Release]; !ok && m.Release != "" {
-			next[m.Release] = ask{key: "mistake " + m.Text + m.Path, problem: fmt.Sprintf("%s:%d: %s", m.Path, m.Line, m.Text)}
+			next[m.Release] = ask{key: "mistake " + m.Text + m.Path, problem: fmt.Sprintf("%s:%d: %s", m.Path, m.Line, strings.TrimSuffix(m.Text, "."))}
 		}
 	}
 	i.mu.Lock()
@@ -233,6 +237,7 @@ func refuseSharedJobs(asked map[string]ask) {
 		for _, name := range names {
 			a := asked[name]
 			a.desired, a.problem = nil, fmt.Sprintf("the releases %s are of one job, %s: keep one of them", strings.Join(names, " and "), job)
+			a.key += " " + a.problem // What rests on this is looked at again when it is settled, though its own content stays.
 			asked[name] = a
 		}
 	}

@@ -26,8 +26,9 @@ func (l *Loop) openIssue(ctx context.Context, release string, task strategy.Task
 // IssueOf is the issue for a rollback: what was released, what the gates saw, and what to do next.
 func IssueOf(instance, release string, task strategy.Task) strategy.Issue {
 	var b strings.Builder
+	first := isFirst(task)
 	title := fmt.Sprintf("%s %s rolled back: %s", release, task.Bad, task.Reason.Text)
-	if task.Good.IsZero() {
+	if first {
 		title = fmt.Sprintf("%s %s stopped: %s", release, task.Bad, task.Reason.Text)
 	}
 	fmt.Fprintf(&b, "**%s %s** was released by commit %s (%s", release, task.Bad, task.Failed.SHA, inline(task.Failed.Subject))
@@ -35,10 +36,13 @@ func IssueOf(instance, release string, task strategy.Task) strategy.Issue {
 		fmt.Fprintf(&b, ", by %s", inline(task.Failed.Author))
 	}
 	b.WriteString(")")
-	if task.Step > 0 {
-		fmt.Fprintf(&b, " and ended at step %d of %d, at %s of the traffic", task.Step, task.Steps, task.Weight)
-	} else {
+	switch {
+	case task.Step == 0:
 		b.WriteString(" and ended before it had traffic")
+	case first:
+		fmt.Fprintf(&b, " as the first release of its job, and ended at %s of the traffic", task.Weight)
+	default:
+		fmt.Fprintf(&b, " and ended at step %d of %d, at %s of the traffic", task.Step, task.Steps, task.Weight)
 	}
 	fmt.Fprintf(&b, ".\n\nReason: %s.\n\n", task.Reason.Text)
 	if task.Requests > 0 {
@@ -56,17 +60,34 @@ func IssueOf(instance, release string, task strategy.Task) strategy.Issue {
 		fmt.Fprintf(&b, "- %s %s, %s: %s\n", e.At.UTC().Format(time.DateTime), e.Phase, e.Weight, e.Reason.Text)
 	}
 	b.WriteString("\n### What was done\n\n")
-	if task.Good.IsZero() {
-		b.WriteString("The job was stopped: there is no earlier version to go back to.\n")
-	} else {
+	switch {
+	case first:
+		b.WriteString("- The job was stopped: there is no earlier version to go back to.\n")
+	default:
 		fmt.Fprintf(&b, "- The canary lost its traffic, and %s serves all of it.\n", task.Good)
 	}
-	if task.Result != "" {
-		fmt.Fprintf(&b, "- Git: %s.\n", task.Result)
-	}
+	fmt.Fprintf(&b, "- Git: %s.\n", gitText(task, first))
 	fmt.Fprintf(&b, "\n### What to do next\n\nMend %s and merge a new version. %s itself is not tried again; `attempt = %d` in its release asks for it once more.\n",
 		release, task.Bad, task.Bad.Attempt+1)
 	return strategy.Issue{Marker: instance + "/" + task.Rollout, Title: title, Body: b.String(), Labels: task.Rollback.Labels}
+}
+
+// isFirst tells whether it was the first release of its job that failed, not one that replaced what nobody knows.
+func isFirst(task strategy.Task) bool {
+	return task.Good.IsZero() && len(task.Timeline) > 0 && task.Timeline[0].Phase == strategy.First
+}
+
+// gitText is what became of the commit.
+func gitText(task strategy.Task, first bool) string {
+	switch {
+	case task.Result != "":
+		return task.Result
+	case first:
+		return "nothing to revert to, it still asks for " + task.Bad.String()
+	case task.Rollback.Commit == strategy.CommitNone:
+		return "not reverted, as the policy says (commit = \"none\"). It still asks for " + task.Bad.String()
+	}
+	return "not reverted: which version ran before is not known. Revert " + task.Failed.Short() + " by hand"
 }
 
 // inline makes text from a commit harmless in Markdown.

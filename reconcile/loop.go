@@ -30,7 +30,7 @@ type Options struct {
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
-	// Notify, when set, is told of every decision. It must return soon.
+	// Notify, when set, is told of every decision, of several releases at once. It must return soon.
 	Notify func(Decision)
 }
 

@@ -21,7 +21,7 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked) strategy.Ob
 		}
 	}
 	if job == (strategy.JobRef{}) {
-		o.ClusterProblem = "which job is meant is not known: " + o.GitProblem
+		o.Cluster = &strategy.ClusterState{} // It never ran, and which job is meant cannot be said: nothing to look at.
 		return o
 	}
 	var wait sync.WaitGroup

@@ -17,6 +17,10 @@ const pushes = 5
 // that asked for the good revision, on top of the present head, and only where nobody edited them since. The result is
 // a sentence for people; an error means that it is to be tried again.
 func (l *Loop) revert(ctx context.Context, release string, task strategy.Task) (string, error) {
+	if task.Rollback.Commit == strategy.CommitPullRequest {
+		// Nobody here can open one; a push would be what the policy forbids.
+		return fmt.Sprintf("not reverted: the policy asks for a pull request, which Drover does not open yet. Revert %s by hand", task.Failed.Short()), nil
+	}
 	for range pushes {
 		result, err := l.tryRevert(ctx, release, task)
 		if errors.Is(err, strategy.ErrHeadMoved) {

@@ -1,0 +1,88 @@
+package reconcile_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/drover-dev/drover/reconcile"
+	"github.com/drover-dev/drover/strategy"
+)
+
+var (
+	_ reconcile.Ledger = (*ledger)(nil)
+	_ reconcile.Forge  = (*forge)(nil)
+)
+
+// recordLimit is the size that a record may have, in bytes.
+const recordLimit = 16 << 10
+
+// ledger keeps records in memory, as the text that a real one would write.
+type ledger struct {
+	mu      sync.Mutex
+	records map[string]page
+	largest int
+	stores  int
+}
+
+type page struct {
+	index uint64
+	text  []byte
+}
+
+func newLedger() *ledger { return &ledger{records: map[string]page{}} }
+
+// Load is every record.
+func (l *ledger) Load(context.Context) ([]strategy.Record, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []strategy.Record
+	for _, name := range slices.Sorted(maps.Keys(l.records)) {
+		p := l.records[name]
+		r := strategy.Record{Index: p.index}
+		if err := json.Unmarshal(p.text, &r.Rollout); err != nil {
+			return nil, fmt.Errorf("read the record of %q: %w", name, err)
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// Store is a compare-and-set by index.
+func (l *ledger) Store(_ context.Context, r strategy.Record) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.records[r.Rollout.Release]
+	if p.index != r.Index {
+		return 0, strategy.ErrStale
+	}
+	text, err := json.Marshal(r.Rollout)
+	if err != nil {
+		return 0, err
+	}
+	l.largest = max(l.largest, len(text))
+	l.stores++
+	l.records[r.Rollout.Release] = page{index: p.index + 1, text: text}
+	return p.index + 1, nil
+}
+
+// forge keeps issues; the same marker is the same issue.
+type forge struct {
+	mu     sync.Mutex
+	issues []strategy.Issue
+}
+
+// OpenIssue opens an issue or finds it.
+func (f *forge) OpenIssue(_ context.Context, issue strategy.Issue) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := slices.IndexFunc(f.issues, func(have strategy.Issue) bool { return have.Marker == issue.Marker })
+	if n < 0 {
+		n = len(f.issues)
+		f.issues = append(f.issues, issue)
+	}
+	return fmt.Sprintf("https://forge.example/shop/issues/%d", n+1), nil
+}

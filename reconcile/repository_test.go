@@ -1,0 +1,210 @@
+package reconcile_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/drover-dev/drover/reconcile"
+	"github.com/drover-dev/drover/strategy"
+)
+
+var _ reconcile.Repository = (*repository)(nil)
+
+// repository is a release repository in memory: commits with parents and trees, one branch. It keeps the contract of
+// reconcile.Repository, first parents and compare-and-set included.
+type repository struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	head    string
+	commits map[string]*snapshot
+	reads   int // of trees
+
+	refuse  string   // why pushes are refused; "" takes them
+	race    []func() // what others do just before the next pushes, one each
+	drover  []string // commits that Drover pushed, the oldest first
+	lostOne int      // pushes that lost a race
+}
+
+// snapshot is a commit with its parents, the first one first, and its whole tree.
+type snapshot struct {
+	strategy.Commit
+	message string
+	parents []string
+	tree    strategy.Tree
+}
+
+func newRepository(now func() time.Time) *repository {
+	return &repository{now: now, commits: map[string]*snapshot{}}
+}
+
+// fileOf is a file as Git would store it.
+func fileOf(content string) strategy.File {
+	sum := sha1.Sum(fmt.Appendf(nil, "blob %d\x00%s", len(content), content))
+	return strategy.File{Hash: hex.EncodeToString(sum[:]), Content: []byte(content)}
+}
+
+// add commits a tree on top of parents. The lock is held.
+func (r *repository) add(author, message string, tree strategy.Tree, parents ...string) strategy.Commit {
+	subject, _, _ := strings.Cut(message, "\n")
+	hash := sha1.New()
+	fmt.Fprintln(hash, author, message, parents, r.now().UnixNano())
+	for _, path := range slices.Sorted(maps.Keys(tree)) {
+		fmt.Fprintln(hash, path, tree[path].Hash)
+	}
+	sha := hex.EncodeToString(hash.Sum(nil))
+	commit := strategy.Commit{SHA: sha, Subject: subject, Author: author, Time: r.now()}
+	r.commits[sha] = &snapshot{Commit: commit, message: message, parents: parents, tree: tree}
+	return commit
+}
+
+func (r *repository) parentsOfHead() []string {
+	if r.head == "" {
+		return nil
+	}
+	return []string{r.head}
+}
+
+// tree is a copy of the tree at a commit; an empty one for no commit.
+func (r *repository) tree(sha string) strategy.Tree {
+	if s := r.commits[sha]; s != nil {
+		return maps.Clone(s.tree)
+	}
+	return strategy.Tree{}
+}
+
+// commit lets a person change files at the head; "" deletes one.
+func (r *repository) commit(author, message string, files map[string]string) strategy.Commit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	tree := r.tree(r.head)
+	for path, content := range files {
+		if content == "" {
+			delete(tree, path)
+			continue
+		}
+		tree[path] = fileOf(content)
+	}
+	c := r.add(author, message, tree, r.parentsOfHead()...)
+	r.head = c.SHA
+	return c
+}
+
+// merge lets a person merge a branch that was made at an earlier commit with the changes of files. The branch's own
+// commits are not among the first parents.
+func (r *repository) merge(author, message, from string, files map[string]string) strategy.Commit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	side, merged := r.tree(from), r.tree(r.head)
+	for path, content := range files {
+		side[path], merged[path] = fileOf(content), fileOf(content)
+	}
+	branch := r.add(author, "On a branch: "+message, side, from)
+	c := r.add(author, message, merged, r.head, branch.SHA)
+	r.head = c.SHA
+	return c
+}
+
+// undo lets a person revert the newest commit.
+func (r *repository) undo(author string) strategy.Commit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := r.commits[r.head]
+	c := r.add(author, fmt.Sprintf("Revert %q", last.Subject), r.tree(last.parents[0]), r.head)
+	r.head = c.SHA
+	return c
+}
+
+// Head is the newest commit.
+func (r *repository) Head(context.Context) (strategy.Commit, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.commits[r.head].Commit, nil
+}
+
+// Files is the tree at a commit.
+func (r *repository) Files(_ context.Context, sha string) (strategy.Tree, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reads++
+	s, ok := r.commits[sha]
+	if !ok {
+		return nil, fmt.Errorf("there is no commit %s", sha)
+	}
+	return s.tree, nil
+}
+
+// Log follows first parents.
+func (r *repository) Log(_ context.Context, sha string, limit int) ([]strategy.Commit, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var log []strategy.Commit
+	for len(log) < limit {
+		s, ok := r.commits[sha]
+		if !ok {
+			return nil, fmt.Errorf("there is no commit %s", sha)
+		}
+		log = append(log, s.Commit)
+		if len(s.parents) == 0 {
+			break
+		}
+		sha = s.parents[0]
+	}
+	return log, nil
+}
+
+// Push is a compare-and-set of the head.
+func (r *repository) Push(_ context.Context, change strategy.Change) (strategy.Commit, error) {
+	r.mu.Lock()
+	var other func()
+	if len(r.race) > 0 {
+		other, r.race = r.race[0], r.race[1:]
+	}
+	r.mu.Unlock()
+	if other != nil {
+		other()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.refuse != "":
+		return strategy.Commit{}, fmt.Errorf("push: %w: %s", strategy.ErrRefused, r.refuse)
+	case change.Parent != r.head:
+		r.lostOne++
+		return strategy.Commit{}, fmt.Errorf("push: %w", strategy.ErrHeadMoved)
+	}
+	tree := r.tree(r.head)
+	for path, file := range change.Files {
+		if file == nil {
+			delete(tree, path)
+			continue
+		}
+		tree[path] = *file
+	}
+	c := r.add("Drover", change.Message, tree, r.head)
+	r.head = c.SHA
+	r.drover = append(r.drover, c.SHA)
+	return c, nil
+}
+
+// content is a file at the head, "" when it is not there.
+func (r *repository) content(path string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return string(r.commits[r.head].tree[path].Content)
+}
+
+// same tells whether a path has the same content at two commits.
+func (r *repository) same(a, b, path string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return bytes.Equal(r.commits[a].tree[path].Content, r.commits[b].tree[path].Content)
+}

@@ -1,0 +1,378 @@
+package reconcile_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/nomad/api"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/drover-dev/drover/providers/sim"
+	"github.com/drover-dev/drover/strategy"
+)
+
+var update = flag.Bool("update", false, "write the histories of the scenarios anew; read them before they are committed")
+
+// TestScenarios plays every script of testdata/scenarios on the real loop, the simulated Nomad behind Nomad's own
+// client, and a release repository in memory, in a time that is passed in. A script is a sequence of lines:
+//
+//	release NAME VERSION [attempt=N]   a person commits that version of a release
+//	commit "SUBJECT" FOLDER            a person commits the archive's files below FOLDER; empty ones are deleted
+//	undo                               a person reverts the newest commit
+//	wait DURATION                      time goes by, Drover looks once a second
+//	until NAME KEY=VALUE …             wait until it is so, an hour at most
+//	expect NAME KEY=VALUE …            it is so now; keys: phase step weight stable last hold reason
+//	expect NAME file-has=TEXT          the release's file at the head holds the text
+//	behave VERSION sound|crash|sick|errors=8%|latency=250ms
+//	lose|crash NAME canary|stable      the newest such allocation loses its node, or its task exits
+//	nomad|router|meter down|up
+//	nodes N                            room for so many allocations; 0 is no limit
+//	register NAME VERSION [bare]       a person registers the job by hand; bare: without its source
+//	stop NAME                          a person stops the job
+//	push refuse|accept                 the remote protects the branch, or does not
+//	race "SUBJECT" NAME VERSION        a person's commit lands just before Drover's next push
+//	load RPS                           so many requests a second from now on
+//	restart                            Drover ends, and another one starts on the same ledger
+//
+// The history that follows it is what people see of it.
+func TestScenarios(t *testing.T) {
+	paths, err := filepath.Glob("testdata/scenarios/*.txtar")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("find the scenarios: %d found, %v", len(paths), err)
+	}
+	for _, path := range paths {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			playScenario(t, path)
+		})
+	}
+}
+
+// scenario is a script being played.
+type scenario struct {
+	*world
+	archive    *txtar.Archive
+	history    *history
+	behaviours map[string]sim.Behaviour
+}
+
+func playScenario(t *testing.T, path string) {
+	t.Helper()
+	archive, err := txtar.ParseFile(path)
+	if err != nil {
+		t.Fatalf("read the scenario: %v", err)
+	}
+	w := newWorld(t, 200)
+	s := &scenario{world: w, archive: archive, behaviours: map[string]sim.Behaviour{}}
+	s.history = newHistory(w.clock)
+	w.notify = s.history.decided
+	number := 0
+	for line := range strings.Lines(string(archive.Comment)) {
+		number++
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if err := s.play(line); err != nil {
+			t.Fatalf("%s:%d: %s: %v\n%s", path, number, line, err, s.history.text.String())
+		}
+	}
+	if unknown := w.nomad.Unknown(); len(unknown) > 0 {
+		t.Errorf("requests that the simulation does not know: %v", unknown)
+	}
+	if w.ledger.largest > recordLimit {
+		t.Errorf("the largest record has %d bytes, more than %d", w.ledger.largest, recordLimit)
+	}
+	compareGolden(t, path, archive, s.history.text.String()+w.end())
+}
+
+func compareGolden(t *testing.T, path string, archive *txtar.Archive, got string) {
+	t.Helper()
+	const golden = "history"
+	want := ""
+	for i := range archive.Files {
+		if archive.Files[i].Name == golden {
+			want = string(archive.Files[i].Data)
+			archive.Files[i].Data = []byte(got)
+		}
+	}
+	if *update {
+		if want == "" {
+			archive.Files = append(archive.Files, txtar.File{Name: golden, Data: []byte(got)})
+		}
+		if err := os.WriteFile(path, txtar.Format(archive), 0o600); err != nil {
+			t.Fatalf("write the history: %v", err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the history differs (-want +got); -update writes it anew:\n%s", diff)
+	}
+}
+
+func (s *scenario) tick() {
+	s.world.tick()
+	s.history.passed(s.failed)
+}
+
+func (s *scenario) wait(d time.Duration) {
+	for end := s.now.Add(d); s.now.Before(end); {
+		s.tick()
+	}
+}
+
+// words are separated by spaces; those in quotes may hold some.
+func words(line string) ([]string, error) {
+	var out []string
+	for line = strings.TrimSpace(line); line != ""; line = strings.TrimSpace(line) {
+		if line[0] != '"' {
+			word, rest, _ := strings.Cut(line, " ")
+			out, line = append(out, word), rest
+			continue
+		}
+		quoted, err := strconv.QuotedPrefix(line)
+		if err != nil {
+			return nil, err
+		}
+		word, err := strconv.Unquote(quoted)
+		if err != nil {
+			return nil, err
+		}
+		out, line = append(out, word), line[len(quoted):]
+	}
+	return out, nil
+}
+
+func (s *scenario) play(line string) error {
+	args, err := words(line)
+	if err != nil {
+		return err
+	}
+	verb, args := args[0], args[1:]
+	if verb != "wait" && verb != "until" && verb != "expect" {
+		s.history.remark(line)
+	}
+	verbs := map[string]struct {
+		args int // at least
+		do   func(args []string) error
+	}{
+		"release": {2, s.releaseVersion}, "commit": {2, s.commitFiles}, "undo": {0, s.undoLast}, "race": {3, s.raceNextPush}, "push": {1, s.answerPushes},
+		"wait": {1, s.waitFor}, "until": {2, s.waitUntil}, "expect": {2, s.expect}, "restart": {0, s.restartDrover},
+		"behave": {2, s.behave}, "lose": {2, s.loseAlloc}, "crash": {2, s.crashAlloc}, "nodes": {1, s.setNodes}, "load": {1, s.setLoad},
+		"nomad": {1, s.setNomad}, "router": {1, s.setRouter}, "meter": {1, s.setMeter}, "register": {2, s.registerByHand}, "stop": {1, s.stopByHand},
+	}
+	known, ok := verbs[verb]
+	switch {
+	case !ok:
+		return fmt.Errorf("there is no verb %q", verb)
+	case len(args) < known.args:
+		return fmt.Errorf("%s needs %d words", verb, known.args)
+	}
+	return known.do(args)
+}
+
+func (s *scenario) releaseVersion(args []string) error {
+	name, version, more, subject := args[0], args[1], "", "Release "+args[0]+" "+args[1]
+	if len(args) > 2 {
+		attempt, ok := strings.CutPrefix(args[2], "attempt=")
+		if !ok {
+			return fmt.Errorf("%q is not attempt=N", args[2])
+		}
+		more, subject = "  attempt = "+attempt+"\n", subject+" again"
+	}
+	files := releaseFiles(s.t, name, version)
+	files[releasePath(name)] = releaseText(name, version, more)
+	if s.repo.content(jobspecPath(name)) != "" {
+		delete(files, jobspecPath(name)) // A person edits the one line.
+	}
+	s.repo.commit(person, subject, files)
+	return nil
+}
+
+func (s *scenario) commitFiles(args []string) error {
+	files := map[string]string{}
+	for _, f := range s.archive.Files {
+		if path, ok := strings.CutPrefix(f.Name, args[1]+"/"); ok {
+			files[path] = string(f.Data)
+		}
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("the archive has no file below %s/", args[1])
+	}
+	s.repo.commit(person, args[0], files)
+	return nil
+}
+
+func (s *scenario) undoLast([]string) error { s.repo.undo(person); return nil }
+
+func (s *scenario) raceNextPush(args []string) error {
+	s.repo.race = append(s.repo.race, func() {
+		s.repo.commit(person, args[0], map[string]string{releasePath(args[1]): releaseText(args[1], args[2], "")})
+	})
+	return nil
+}
+
+func (s *scenario) answerPushes(args []string) error {
+	s.repo.refuse = map[string]string{"refuse": "protected branch hook declined"}[args[0]]
+	return nil
+}
+
+func (s *scenario) waitFor(args []string) error {
+	d, err := time.ParseDuration(args[0])
+	s.wait(d)
+	return err
+}
+
+func (s *scenario) waitUntil(args []string) error {
+	var err error
+	for end := s.now.Add(time.Hour); s.now.Before(end); s.tick() {
+		if err = s.expect(args); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func (s *scenario) expect(args []string) error {
+	r := s.rollout(args[0])
+	seen := map[string]string{
+		"phase": string(r.Phase), "step": strconv.Itoa(r.Step + 1), "weight": r.Weight.String(), "stable": orNone(r.Stable.Revision.Version),
+		"last": orNone(string(r.Last.Kind)), "hold": "none", "reason": string(r.Reason.Code),
+	}
+	if r.Hold != nil {
+		seen["hold"] = string(r.Hold.Reason.Code)
+	}
+	for _, wanted := range args[1:] {
+		key, want, _ := strings.Cut(wanted, "=")
+		if key == "file-has" {
+			if text := s.repo.content(releasePath(args[0])); !strings.Contains(text, want) {
+				return fmt.Errorf("the file of %s does not hold %q:\n%s", args[0], want, text)
+			}
+			continue
+		}
+		got, ok := seen[key]
+		if !ok {
+			return fmt.Errorf("there is no key %q", key)
+		}
+		if got != want {
+			return fmt.Errorf("%s of %s is %s, want %s (%s)", key, args[0], got, want, r.Reason.Text)
+		}
+	}
+	return nil
+}
+
+func (s *scenario) restartDrover([]string) error { s.restart(); return nil }
+
+func (s *scenario) behave(args []string) error {
+	b := sim.DemoBehaviour(sim.Task{})
+	key, value, _ := strings.Cut(args[1], "=")
+	switch key {
+	case "sound":
+	case "crash":
+		b.Crash = true
+	case "sick":
+		b.Sick = true
+	case "errors":
+		share, err := strategy.ParseWeight(value)
+		if err != nil {
+			return err
+		}
+		b.ErrorRate = share.Share()
+	case "latency":
+		median, err := time.ParseDuration(value)
+		if err != nil {
+			return err
+		}
+		b.Latency = sim.Latency{Median: median, Sigma: 0.3}
+	default:
+		return fmt.Errorf("there is no behaviour %q", args[1])
+	}
+	s.behaviours[args[0]] = b
+	s.nomad.SetBehaviour(func(t sim.Task) sim.Behaviour {
+		if b, ok := s.behaviours[t.Version]; ok {
+			return b
+		}
+		return sim.DemoBehaviour(t)
+	})
+	return nil
+}
+
+func (s *scenario) newest(args []string) (string, error) {
+	ids, err := s.allocs(args[0], args[1] == "canary")
+	if err != nil {
+		return "", err
+	}
+	if len(ids) == 0 {
+		return "", fmt.Errorf("no %s allocation of %s runs", args[1], args[0])
+	}
+	return ids[len(ids)-1], nil
+}
+
+func (s *scenario) loseAlloc(args []string) error {
+	id, err := s.newest(args)
+	if err != nil {
+		return err
+	}
+	return s.nomad.LoseAlloc(id)
+}
+
+func (s *scenario) crashAlloc(args []string) error {
+	id, err := s.newest(args)
+	if err != nil {
+		return err
+	}
+	return s.nomad.CrashAlloc(id)
+}
+
+func (s *scenario) setNodes(args []string) error {
+	n, err := strconv.Atoi(args[0])
+	s.nomad.SetNodes(n)
+	return err
+}
+
+func (s *scenario) setLoad(args []string) error {
+	rps, err := strconv.ParseFloat(args[0], 64)
+	s.traffic.SetLoad(sim.Load{RPS: rps})
+	return err
+}
+
+func (s *scenario) setNomad(args []string) error  { s.nomad.Unavailable(args[0] == "down"); return nil }
+func (s *scenario) setRouter(args []string) error { s.deafRouter = args[0] == "down"; return nil }
+func (s *scenario) setMeter(args []string) error  { s.blindMeter = args[0] == "down"; return nil }
+
+func (s *scenario) registerByHand(args []string) error {
+	return s.register(args[0], args[1], len(args) == 2)
+}
+
+func (s *scenario) stopByHand(args []string) error {
+	_, _, err := s.client.Jobs().Deregister(args[0], false, nil)
+	return err
+}
+
+// job is the job of a release as Nomad has it, nil when there is none.
+func (w *world) job(release string) *api.Job {
+	ref := w.rollout(release).Job
+	job, _, err := w.client.Jobs().Info(ref.ID, &api.QueryOptions{Namespace: ref.Namespace})
+	if err != nil {
+		return nil
+	}
+	return job
+}
+
+// versionOf is the version that a job passes to its task.
+func versionOf(job *api.Job) string {
+	args, _ := job.TaskGroups[0].Tasks[0].Config["args"].([]any)
+	for i, a := range args {
+		if a == "-version" && i+1 < len(args) {
+			return fmt.Sprint(args[i+1])
+		}
+	}
+	return ""
+}
