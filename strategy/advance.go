@@ -246,7 +246,7 @@ func (r Rollout) clone() Rollout {
 }
 
 // remember appends to a bounded list without repeating.
-func remember(list []Revision, r Revision, limit int) []Revision {
+func remember(list []Revision, r Revision, limit int) []Revision { //nolint:unparam // the bounds of its callers are alike by chance
 	list = slices.DeleteFunc(list, func(x Revision) bool { return x == r })
 	list = append(list, r)
 	return list[max(0, len(list)-limit):]

@@ -19,8 +19,6 @@ type event struct {
 	do   func(*world)
 }
 
-func always(*world) bool { return true }
-
 func anyAlloc(which func(strategy.Alloc) bool) func(*world) bool {
 	return func(w *world) bool { return slices.ContainsFunc(w.allocs, which) }
 }
@@ -55,6 +53,12 @@ func events() []event {
 		{"the next evaluation comes late", func(w *world) bool { return !w.slow }, func(w *world) { w.slow = true }},
 		{"nomad fails the deployment", func(w *world) bool { return w.dep.Status == strategy.DeploymentRunning }, func(w *world) { w.dep.Status = strategy.DeploymentFailed }},
 	}
+}
+
+// tester is a test, or a case of a property.
+type tester interface {
+	Helper()
+	Fatalf(format string, args ...any)
 }
 
 // state is the world with the machine in it.
@@ -104,7 +108,7 @@ func endpoints(list []strategy.Endpoint) (versions string) {
 }
 
 // look is one pass of a loop: decide, check the decision, perform the first n actions, record.
-func (s *state) look(t *testing.T, n int) {
+func (s *state) look(t tester, n int) {
 	t.Helper()
 	o := s.w.observe()
 	next, actions, reason := strategy.Advance(s.r, o, s.w.now)
@@ -135,13 +139,13 @@ func kinds(actions []strategy.Action) (names []string) {
 	return names
 }
 
-func (s *state) fatal(t *testing.T, what string) {
+func (s *state) fatal(t tester, what string) {
 	t.Helper()
 	t.Fatalf("%s\nafter:\n%s", what, strings.Join(s.trail, "\n"))
 }
 
 // check holds the decision against the safety properties.
-func (s *state) check(t *testing.T, next strategy.Rollout, actions []strategy.Action) {
+func (s *state) check(t tester, next strategy.Rollout, actions []strategy.Action) {
 	t.Helper()
 	for _, v := range next.Verdicts {
 		if v.State == strategy.Fail && next.Weight > s.r.Weight && next.Phase != strategy.Reversing { // There the weight is that of the way back.
@@ -172,7 +176,7 @@ func (s *state) check(t *testing.T, next strategy.Rollout, actions []strategy.Ac
 	}
 }
 
-func (s *state) checkSplit(t *testing.T, split strategy.Split, next strategy.Rollout) {
+func (s *state) checkSplit(t tester, split strategy.Split, next strategy.Rollout) {
 	t.Helper()
 	ready := 0
 	for _, a := range s.w.allocs {
@@ -195,7 +199,7 @@ func (s *state) checkSplit(t *testing.T, split strategy.Split, next strategy.Rol
 }
 
 // checkAct sees to it that nothing but a promotion, and the end of a failed first release, ends stable allocations.
-func (s *state) checkAct(t *testing.T, a strategy.Action, before []strategy.Alloc, next strategy.Rollout) {
+func (s *state) checkAct(t tester, a strategy.Action, before []strategy.Alloc, next strategy.Rollout) {
 	t.Helper()
 	if a.Kind == strategy.ActPromote || a.Kind == strategy.ActStop || a.Kind == strategy.ActDeliver {
 		return
@@ -209,16 +213,16 @@ func (s *state) checkAct(t *testing.T, a strategy.Action, before []strategy.Allo
 
 // quiet lets everything come back and nothing else happen: it must end at rest, with nothing left over.
 // States that are known to do so are in proven, which grows.
-func (s state) quiet(t *testing.T, proven map[string]bool) {
+func (s state) quiet(t tester, proven map[string]bool) {
 	t.Helper()
 	s.w = s.w.clone()
 	s.w.nomadUp, s.w.routerUp = true, true
 	for range 80 {
-		if k := s.key(); proven[k] {
+		k := s.key()
+		if proven[k] {
 			return
-		} else {
-			proven[k] = true // The run fails the test when it is not so.
 		}
+		proven[k] = true // The run fails the test when it is not so.
 		s.look(t, 99)
 		if s.r.Phase == strategy.Blocked || (s.r.Phase == strategy.Resting && len(s.r.Outbox) == 0 && s.w.split.Weight == 0) {
 			before := s.r.Phase
@@ -233,7 +237,7 @@ func (s state) quiet(t *testing.T, proven map[string]bool) {
 	s.fatal(t, "a quiet run does not come to rest")
 }
 
-func (s *state) checkRest(t *testing.T) {
+func (s *state) checkRest(t tester) {
 	t.Helper()
 	if s.r.Phase == strategy.Blocked {
 		return
@@ -252,7 +256,7 @@ func (s *state) checkRest(t *testing.T) {
 }
 
 // canEnd proves that before promotion a failing gate and a revert in Git both take the traffic away at once.
-func (s state) canEnd(t *testing.T) {
+func (s state) canEnd(t tester) {
 	t.Helper()
 	if s.r.Phase != strategy.Placing && s.r.Phase != strategy.Stepping {
 		return
@@ -284,11 +288,11 @@ func TestExplore(t *testing.T) {
 		for len(queue) > 0 {
 			s := queue[len(queue)-1]
 			queue = queue[:len(queue)-1]
-			if k := fmt.Sprint(s.left, s.key()); seen[k] {
+			k := fmt.Sprint(s.left, s.key())
+			if seen[k] {
 				continue
-			} else {
-				seen[k] = true
 			}
+			seen[k] = true
 			states++
 			phases[s.r.Phase]++
 			s.quiet(t, proven)

@@ -14,11 +14,8 @@ func (m *machine) first() Reason {
 		if why, fails := m.judge(false); fails {
 			return m.condemn(why)
 		}
-	}
-	if !m.Opened { // What serves already is baked first.
-		if why, moved := m.gitMoved(); moved {
-			return why
-		}
+	} else if why, moved := m.gitMoved(); moved { // What serves already is baked first.
+		return why
 	}
 	c := m.o.Cluster
 	if c == nil {

@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -135,10 +136,8 @@ func (p Plan) For(job JobSpec, service string) (Plan, []string) {
 // Serving is the group that has the service, and whether there is one.
 func (j JobSpec) Serving(service string) (GroupSpec, bool) {
 	for _, g := range j.Groups {
-		for _, s := range g.Services {
-			if s == service {
-				return g, true
-			}
+		if slices.Contains(g.Services, service) {
+			return g, true
 		}
 	}
 	return GroupSpec{}, false

@@ -134,6 +134,11 @@ func (m *machine) reverseMayGoOn(settled bool) bool {
 	}
 }
 
+// another tells whether Git asks for a revision that is neither of the two at hand, and that can be released.
+func (m *machine) another(d *Desired) bool {
+	return d != nil && d.Revision != m.Stable.Revision && d.Revision != m.Canary.Revision && !m.IsCondemned(d.Revision) && len(d.Refusals) == 0
+}
+
 // blocked waits for stable to become ready, or for Git to ask for something else.
 func (m *machine) blocked() Reason {
 	c, d := m.o.Cluster, m.o.Desired
@@ -153,7 +158,7 @@ func (m *machine) blocked() Reason {
 	case settled && m.Stuck != Reversing:
 		return m.finish()
 	}
-	if d != nil && d.Revision != m.Stable.Revision && d.Revision != m.Canary.Revision && !m.IsCondemned(d.Revision) && len(d.Refusals) == 0 {
+	if m.another(d) {
 		m.finish()
 		phase := Placing
 		if m.Stable == (Installed{}) {

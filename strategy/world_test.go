@@ -2,6 +2,7 @@ package strategy_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -73,10 +74,7 @@ func (w *world) clone() *world {
 	c := *w
 	c.specs, c.allocs = slices.Clone(w.specs), slices.Clone(w.allocs)
 	c.split.Stable, c.split.Canary = slices.Clone(w.split.Stable), slices.Clone(w.split.Canary)
-	c.counters = map[strategy.Track]strategy.Counters{}
-	for k, v := range w.counters {
-		c.counters[k] = v
-	}
+	c.counters = maps.Clone(w.counters)
 	return &c
 }
 
@@ -125,8 +123,10 @@ func (w *world) observe() strategy.Observation {
 }
 
 func (w *world) cluster() *strategy.ClusterState {
-	c := &strategy.ClusterState{Exists: len(w.specs) > 0, Stopped: w.stopped, ModifyIndex: w.index, Marker: w.marker, Count: count, Deployment: w.dep,
-		Allocs: slices.Clone(w.allocs), GoodVersion: w.good, GoodTagged: w.tagged, ProgressDeadline: tick}
+	c := &strategy.ClusterState{
+		Exists: len(w.specs) > 0, Stopped: w.stopped, ModifyIndex: w.index, Marker: w.marker, Count: count, Deployment: w.dep,
+		Allocs: slices.Clone(w.allocs), GoodVersion: w.good, GoodTagged: w.tagged, ProgressDeadline: tick,
+	}
 	if c.Exists {
 		c.Version, c.Revision = uint64(len(w.specs)-1), revision(w.spec())
 		c.LastGood = strategy.Installed{Revision: revision(w.specs[w.stable]), Version: w.stable}

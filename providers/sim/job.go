@@ -162,9 +162,6 @@ func complete(spec *api.Job) {
 	}
 }
 
-//go:fix inline
-func ptr[T any](v T) *T { return new(v) }
-
 func constrain(group *api.TaskGroup, c *api.Constraint) {
 	if !slices.ContainsFunc(group.Constraints, func(have *api.Constraint) bool { return *have == *c }) {
 		group.Constraints = append(group.Constraints, c)

@@ -229,6 +229,6 @@ func completeTemplate(t *api.Template) {
 		t.Perms = new("0644")
 	}
 	if t.Splay == nil {
-		t.Splay = ptr(5 * time.Second)
+		t.Splay = new(5 * time.Second)
 	}
 }
