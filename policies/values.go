@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/big"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,10 +57,8 @@ func wordOf(name string, words []string, expr hcl.Expression) (string, hcl.Diagn
 	if diags.HasErrors() {
 		return "", diags
 	}
-	for _, w := range words {
-		if s == w {
-			return s, nil
-		}
+	if slices.Contains(words, s) {
+		return s, nil
 	}
 	return "", faults("Unknown value", expr.Range(), "%s must be %s.%s", name, quoted(words), didYouMean(s, words))
 }

@@ -53,6 +53,7 @@ func names(t *testing.T, dir string) []string {
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	providertest.TestLedger(t, func(t *testing.T) (reconcile.Ledger, reconcile.Ledger) {
+		t.Helper()
 		dir := filepath.Join(t.TempDir(), "ledger")
 		return open(t, dir), open(t, dir)
 	})

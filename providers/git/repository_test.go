@@ -33,10 +33,12 @@ func open(t *testing.T, config git.Config) *git.Repository {
 func TestConformanceOfALocalPath(t *testing.T) {
 	t.Parallel()
 	providertest.TestRepository(t, func(t *testing.T) providertest.RepositoryHarness {
+		t.Helper()
 		remote := providertest.NewBareRemote(t)
 		return providertest.RepositoryHarness{
 			Remote: remote,
 			Open: func(t *testing.T, view providertest.View) reconcile.Repository {
+				t.Helper()
 				url := "file://" + remote.Dir
 				if view.Unreachable {
 					url = filepath.Join(t.TempDir(), "nothing")
@@ -50,11 +52,13 @@ func TestConformanceOfALocalPath(t *testing.T) {
 func TestConformanceOfSmartHTTP(t *testing.T) {
 	t.Parallel()
 	providertest.TestRepository(t, func(t *testing.T) providertest.RepositoryHarness {
+		t.Helper()
 		remote := providertest.NewBareRemote(t)
 		server := serve(t, remote)
 		return providertest.RepositoryHarness{
 			Remote: remote,
 			Open: func(t *testing.T, view providertest.View) reconcile.Repository {
+				t.Helper()
 				url := server.URL
 				if view.Unreachable {
 					gone := httptest.NewServer(nil)

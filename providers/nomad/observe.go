@@ -90,7 +90,7 @@ type scene struct {
 }
 
 func (c *Cluster) scene(ctx context.Context, ref strategy.JobRef, live version, service string) (scene, error) {
-	s := scene{live: live, members: map[string]bool{}, addresses: map[string]string{}}
+	s := scene{live: live, members: map[string]bool{}}
 	latest, _, err := c.client.Jobs().LatestDeployment(ref.ID, query(ctx, ref.Namespace))
 	if err != nil && !isNotFound(err) {
 		return s, fmt.Errorf("read its deployment: %w", err)
@@ -111,19 +111,26 @@ func (c *Cluster) scene(ctx context.Context, ref strategy.JobRef, live version, 
 	if s.evaluations, _, err = c.client.Jobs().Evaluations(ref.ID, query(ctx, ref.Namespace)); err != nil {
 		return s, fmt.Errorf("read its evaluations: %w", err)
 	}
+	s.addresses, err = c.addresses(ctx, ref, service)
+	return s, err
+}
+
+// addresses are where the allocations of a job take requests for a service, by allocation.
+func (c *Cluster) addresses(ctx context.Context, ref strategy.JobRef, service string) (map[string]string, error) {
+	found := map[string]string{}
 	if service == "" {
-		return s, nil
+		return found, nil
 	}
 	registrations, _, err := c.client.Services().Get(service, query(ctx, ref.Namespace))
 	if err != nil && !isNotFound(err) {
-		return s, fmt.Errorf("read service %s: %w", service, err)
+		return nil, fmt.Errorf("read service %s: %w", service, err)
 	}
 	for _, r := range registrations {
 		if r.JobID == ref.ID {
-			s.addresses[r.AllocID] = net.JoinHostPort(r.Address, strconv.Itoa(r.Port))
+			found[r.AllocID] = net.JoinHostPort(r.Address, strconv.Itoa(r.Port))
 		}
 	}
-	return s, nil
+	return found, nil
 }
 
 // checkReadiness takes readiness from allocations whose checks do not all pass. Only those that could be ready are

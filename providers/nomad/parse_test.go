@@ -22,39 +22,46 @@ func TestInvalid(t *testing.T) {
 		{
 			"unset variable",
 			`Failed to parse job: <nil>: Unset variable "image"; A used variable must be set or have a default value.`,
-			[]string{"web/web.nomad.hcl:4: ", `the variable "image" is not set`, "variables block"}, nil,
+			[]string{"web/web.nomad.hcl:4: ", `the variable "image" is not set`, "variables block"},
+			nil,
 		},
 		{
 			"wrong type",
 			`Failed to parse job: input.hcl:2,10-16: Invalid value for variable; The value for replicas is not compatible: a number is required.`,
-			[]string{"web/web.nomad.hcl: the release sets `replicas = \"many\"`", "a number is required"}, nil,
+			[]string{"web/web.nomad.hcl: the release sets `replicas = \"many\"`", "a number is required"},
+			nil,
 		},
 		{
 			"unknown argument",
 			`Failed to parse job: input.hcl:3,4-9: Unsupported argument; An argument named "cuont" is not expected here. Did you mean "count"?`,
-			[]string{"web/web.nomad.hcl:3: unsupported argument", `Did you mean "count"?`}, nil,
+			[]string{"web/web.nomad.hcl:3: unsupported argument", `Did you mean "count"?`},
+			nil,
 		},
 		{
 			"file function",
 			"Failed to parse job: input.hcl:6,15-20: Error in function call; Call to function \"file\" failed: filesystem function disabled.\n" +
 				"input.hcl:6,15-20: Unsuitable value type; Unsuitable value: value must be known",
-			[]string{"web/web.nomad.hcl:6: file() reads a file", "heredoc"}, []string{"must be known", "\n"},
+			[]string{"web/web.nomad.hcl:6: file() reads a file", "heredoc"},
+			[]string{"must be known", "\n"},
 		},
 		{
 			"function that only the command line has",
 			`Failed to parse job: input.hcl:6,15-27: Call to unknown function; There is no function named "templatefile".`,
-			[]string{"web/web.nomad.hcl:6: templatefile() reads a file"}, nil,
+			[]string{"web/web.nomad.hcl:6: templatefile() reads a file"},
+			nil,
 		},
 		{
 			"function that nobody has",
 			`Failed to parse job: input.hcl:6,15-27: Call to unknown function; There is no function named "foo".`,
-			[]string{"web/web.nomad.hcl:6: call to unknown function", `"foo"`}, []string{"reads a file"},
+			[]string{"web/web.nomad.hcl:6: call to unknown function", `"foo"`},
+			[]string{"reads a file"},
 		},
 		{
 			"undeclared variable beside a mistake",
 			"Failed to parse job: <nil>: Undefined variable; A \"version\" variable was set but was not found in known variables.\n" +
 				"input.hcl:4,10-26: Unsuitable value type; Unsuitable value: a number is required",
-			[]string{"web/web.nomad.hcl:4: unsuitable value type"}, []string{"known variables"},
+			[]string{"web/web.nomad.hcl:4: unsuitable value type"},
+			[]string{"known variables"},
 		},
 		{"variables that are no HCL", "Failed to parse job: unable to parse var content: input.hcl:1,1-2: Invalid; Bad.", []string{"variables of web/web.nomad.hcl:1"}, nil},
 		{"an answer of another kind", "Job spec is empty", []string{"web/web.nomad.hcl: Job spec is empty"}, nil},

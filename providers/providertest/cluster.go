@@ -137,7 +137,7 @@ func (c *clusterCase) register(t *testing.T, r strategy.Registration) {
 }
 
 // install brings a version up as a first release.
-func (c *clusterCase) install(t *testing.T, replicas int) strategy.ClusterState {
+func (c *clusterCase) install(t *testing.T, version string, replicas int) strategy.ClusterState {
 	t.Helper()
 	c.register(t, c.registration(t, strategy.RoleFirst, version, replicas))
 	return c.until(t, version+" installed", func(s strategy.ClusterState) bool {

@@ -137,8 +137,14 @@ func routerShare(t *testing.T, s *routerSuite) {
 		weight   strategy.Weight
 		requests int
 	}{
-		{0, 200}, {10, 2000}, {strategy.Percent(5), 4000}, {strategy.Percent(25), 400}, {strategy.Percent(50), 400},
-		{3330, 1000}, {strategy.Percent(95), 400}, {strategy.Full, 200},
+		{0, 200},
+		{10, 2000},
+		{strategy.Percent(5), 4000},
+		{strategy.Percent(25), 400},
+		{strategy.Percent(50), 400},
+		{3330, 1000},
+		{strategy.Percent(95), 400},
+		{strategy.Full, 200},
 	} {
 		split.Weight = c.weight
 		s.apply(t, split)

@@ -38,8 +38,15 @@ func TestSequenceShares(t *testing.T) {
 		weight         strategy.Weight
 		requests, want int
 	}{
-		{0, 5000, 0}, {10, 10000, 10}, {strategy.Percent(5), 4000, 200}, {strategy.Percent(25), 4000, 1000},
-		{strategy.Percent(50), 4000, 2000}, {strategy.Percent(95), 4000, 3800}, {strategy.Full, 4000, 4000}, {1, 20000, 2}, {9999, 20000, 19998},
+		{0, 5000, 0},
+		{10, 10000, 10},
+		{strategy.Percent(5), 4000, 200},
+		{strategy.Percent(25), 4000, 1000},
+		{strategy.Percent(50), 4000, 2000},
+		{strategy.Percent(95), 4000, 3800},
+		{strategy.Full, 4000, 4000},
+		{1, 20000, 2},
+		{9999, 20000, 19998},
 	} {
 		s, got := newSequence(c.weight, 42), 0
 		for range c.requests {
