@@ -44,10 +44,12 @@ type Cluster interface {
 	Stop(ctx context.Context, job strategy.JobRef, modifyIndex uint64) error
 }
 
-// Keeper is what a Cluster that forgets old job versions can do besides.
+// Keeper is what a Cluster can do besides: keep what it would forget, and replace what it would leave lying.
 type Keeper interface {
 	// MarkGood moves the tag of the last good version to this one, so that Nomad keeps it.
 	MarkGood(ctx context.Context, job strategy.JobRef, version uint64) error
+	// Replace stops an allocation, so that another is placed for it. One that has ended already is no error.
+	Replace(ctx context.Context, job strategy.JobRef, alloc string) error
 }
 
 // Watcher is what a Cluster can do that says when something moved.
@@ -63,6 +65,13 @@ type Router interface {
 	Apply(ctx context.Context, split strategy.Split) error
 	// Read is what is in effect, from every instance. An instance that does not answer is an error.
 	Read(ctx context.Context, release string) (strategy.TrafficState, error)
+}
+
+// Prober asks the canaries of a release before they have traffic.
+type Prober interface {
+	// Smoke makes every check on every endpoint, with the retries that it is given. failed quotes the first answer that
+	// is not as expected; it is "" when all are. An error means that nothing could be asked.
+	Smoke(ctx context.Context, checks []strategy.Smoke, endpoints []strategy.Endpoint) (failed string, err error)
 }
 
 // Meter reads the metrics of a release.

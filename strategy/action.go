@@ -16,6 +16,9 @@ type Action struct {
 	ModifyIndex  uint64        // of ActStop: compare-and-set
 	Version      uint64        // of ActMarkGood: the job version to keep
 	Task         *Task         // of ActDeliver
+	Smoke        []Smoke       // of ActSmoke
+	Endpoints    []Endpoint    // of ActSmoke: whom to ask
+	Alloc        string        // of ActReplace
 }
 
 // ActionKind is what an Action does.
@@ -29,6 +32,8 @@ const (
 	ActStop     ActionKind = "stop"      // stop the job, not purging it
 	ActMarkGood ActionKind = "mark_good" // move the good tag, so that Nomad keeps that version
 	ActDeliver  ActionKind = "deliver"   // perform a task of the outbox
+	ActSmoke    ActionKind = "smoke"     // ask the canaries, and observe what they answered
+	ActReplace  ActionKind = "replace"   // stop an allocation that failed, so that Nomad places another
 )
 
 // Task is something to be said to Git or to the forge. It waits in the rollout's outbox until it is done; nothing in

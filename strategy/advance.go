@@ -25,7 +25,7 @@ const (
 
 // Advance decides what is to be done for one release: it returns the rollout after the decision, the actions that
 // bring the world to it, and why. It is a function of its arguments and rests: given its own result, the same
-// observation and the same time, it returns the same result and the same actions. now must not go backwards; a clock
+// observation without its command and the same time, it returns the same result and the same actions. now must not go backwards; a clock
 // that does stands still.
 func Advance(r Rollout, o Observation, now time.Time) (Rollout, []Action, Reason) {
 	m := &machine{Rollout: r.clone(), o: o, now: now}
@@ -35,9 +35,10 @@ func Advance(r Rollout, o Observation, now time.Time) (Rollout, []Action, Reason
 	if !r.Seen.IsZero() {
 		m.dt = min(max(now.Sub(r.Seen), 0), maxGap)
 	}
-	if m.Phase != Resting {
+	if m.clockRuns() {
 		m.Ran += m.dt
 	}
+	m.obey()
 	m.takeSample()
 	var reason Reason
 	for range 12 { // No chain of moves within one observation is longer; the exploration proves it.
@@ -76,6 +77,8 @@ func (m *machine) decide() Reason {
 		return m.placing()
 	case Stepping:
 		return m.stepping()
+	case Standby:
+		return m.standby()
 	case Promoting:
 		return m.promoting()
 	case Restoring:
@@ -140,7 +143,7 @@ func (m *machine) begin(p Phase, d *Desired, why Reason) Reason {
 	m.Job, m.Base = d.Job.Ref, m.o.Cluster.ModifyIndex
 	m.Canary = Trial{Revision: d.Revision, Commit: d.Commit, Service: d.Service}
 	m.Plan = d.Release.Plan
-	m.Registered, m.Opened, m.Step, m.Weight, m.Baked, m.Ran = false, false, 0, 0, 0, 0
+	m.Registered, m.Opened, m.Step, m.Weight, m.Baked, m.Ran, m.Paused = false, false, 0, 0, 0, 0, ""
 	m.Ending, m.Evidence, m.Verdicts, m.Timeline, m.Parked = nil, Evidence{}, nil, nil, Revision{}
 	return m.enter(p, why)
 }
@@ -182,7 +185,7 @@ func (m *machine) takeSample() {
 // measuring tells whether requests count as evidence about the canary.
 func (m *machine) measuring() bool {
 	switch m.Phase {
-	case Stepping, Promoting, First:
+	case Stepping, Standby, Promoting, First:
 		return m.Opened
 	case Resting, Placing, Restoring, Reversing, Blocked:
 		return false

@@ -50,6 +50,9 @@ func (m *machine) first() Reason {
 // openFirst gives all traffic to the new job and bakes it.
 func (m *machine) openFirst(last Step) Reason {
 	if !m.Opened {
+		if why, pending := m.smoke(m.condemn); pending {
+			return m.firstDeadline(why)
+		}
 		m.Opened = true
 		m.Evidence = Evidence{Since: m.now, At: m.now}
 		return m.enter(First, Reason{Code: StepEntered, Text: fmt.Sprintf("all allocations ready: all traffic to %s", m.Canary.Revision)})

@@ -17,9 +17,37 @@ type Observation struct {
 	Traffic        *TrafficState
 	TrafficProblem string
 
+	// Smoke is what the smoke checks of the present rollout said, once they have run.
+	Smoke *SmokeResult
+	// Command is what a person asks for, in this observation only.
+	Command *Command
+
 	Sample        *Sample // nil also where no meter is configured
 	SampleProblem string
 }
+
+// SmokeResult is what the canaries answered to the smoke checks of one rollout.
+type SmokeResult struct {
+	Rollout string
+	Failed  string // the first answer that was not as expected, quoted; "" when all were
+}
+
+// Command is what a person asks for through the daemon.
+type Command struct {
+	Kind CommandKind
+	By   string // who asks
+}
+
+// CommandKind is one of the commands.
+type CommandKind string
+
+// The commands.
+const (
+	CommandPause  CommandKind = "pause"  // hold the rollout, and its clocks
+	CommandResume CommandKind = "resume" // let it go on
+	CommandAbort  CommandKind = "abort"  // put the stable revision back, and park the one on trial
+	CommandRetry  CommandKind = "retry"  // try a parked revision again
+)
 
 // ClusterState is what Nomad runs of a job.
 type ClusterState struct {

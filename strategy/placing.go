@@ -38,6 +38,12 @@ func (m *machine) placing() Reason {
 	case m.serving(true) == 0 && m.service() != "":
 		return m.enter(Promoting, Reason{Code: StepsDone, Text: fmt.Sprintf("the group that serves does not change in %s: no traffic to move", m.Canary.Revision)})
 	}
+	if why, pending := m.smoke(m.condemn); pending {
+		return m.placeDeadline(why)
+	}
+	if m.Paused != "" {
+		return m.paused()
+	}
 	_, want := m.readiness()
 	m.Opened, m.Ran = true, 0
 	m.Evidence = Evidence{Since: m.now, At: m.now}

@@ -9,11 +9,34 @@ import (
 
 // Plan is how one rollout is to go. It is frozen when the rollout starts.
 type Plan struct {
+	Kind        Kind          `json:"kind,omitempty"`
 	Steps       []Step        `json:"steps"`
+	Standby     time.Duration `json:"standby,omitempty"` // after the last step: how long the old revision is kept beside
+	Smoke       []Smoke       `json:"smoke,omitempty"`
 	Canaries    Canaries      `json:"canaries"`
 	Gates       []Gate        `json:"gates,omitempty"`
 	Rollback    Rollback      `json:"rollback"`
 	MaxDuration time.Duration `json:"max_duration"` // bounds the rollout after placing; then it is aborted and parked
+}
+
+// Kind is what a strategy is called. The zero value is a canary.
+type Kind string
+
+// The strategies.
+const (
+	KindCanary    Kind = "canary"     // the weight rises in steps
+	KindBlueGreen Kind = "blue-green" // all traffic is switched at once, and the old revision stands by
+)
+
+// Smoke is a request that every canary must answer as expected before it gets any traffic.
+type Smoke struct {
+	Name    string            `json:"name"`
+	Path    string            `json:"path"`
+	Status  int               `json:"status"`           // expected
+	Header  map[string]string `json:"header,omitempty"` // expected, by name
+	Body    string            `json:"body,omitempty"`   // regular expression that the body must match; "" for any
+	Timeout time.Duration     `json:"timeout"`          // of one try
+	Retries int               `json:"retries,omitempty"`
 }
 
 // Step is one stage of a strategy: a weight for the canary, and how long it is observed before the next.

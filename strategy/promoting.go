@@ -118,7 +118,7 @@ func (m *machine) promoted(text string) Reason {
 	m.Promoted = remember(m.Promoted, m.Canary.Revision, maxPromoted)
 	m.Stable = Installed{Revision: m.Canary.Revision, Version: m.o.Cluster.Version}
 	m.Last = Outcome{Kind: OutcomePromoted, Revision: m.Canary.Revision, Reason: why, At: m.now}
-	m.Ending, m.Evidence = nil, Evidence{}
+	m.Ending, m.Evidence, m.Paused = nil, Evidence{}, ""
 	m.Weight = 0
 	return m.enter(Resting, why)
 }

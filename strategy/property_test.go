@@ -14,6 +14,9 @@ import (
 func TestProperties(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		s := state{w: newWorld("b", rapid.Bool().Draw(r, "no job yet")), r: strategy.Rollout{Release: "web"}}
+		if rapid.Bool().Draw(r, "blue-green") {
+			s.w.plan = blueGreen()
+		}
 		for range rapid.IntRange(1, 60).Draw(r, "ticks") {
 			possible := slices.DeleteFunc(events(), func(e event) bool { return !e.can(s.w) })
 			if rapid.IntRange(0, 3).Draw(r, "calm") == 0 {

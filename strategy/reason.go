@@ -29,7 +29,8 @@ const (
 	StepEntered ReasonCode = "step_entered"
 	Baking      ReasonCode = "baking"
 	StepsDone   ReasonCode = "steps_done"
-	Waiting     ReasonCode = "waiting" // for an effect of what was done
+	StandingBy  ReasonCode = "standing_by" // the old revision does
+	Waiting     ReasonCode = "waiting"     // for an effect of what was done
 	GoingBack   ReasonCode = "going_back"
 	Restored    ReasonCode = "restored"
 )
@@ -40,6 +41,8 @@ const (
 	CanaryCrashed  ReasonCode = "canary_crashed"
 	CanaryUnready  ReasonCode = "canary_unhealthy" // past the deadline
 	RevertedInGit  ReasonCode = "reverted_in_git"
+	AbortedByHand  ReasonCode = "aborted_by_hand"
+	SmokeFailed    ReasonCode = "smoke_failed"
 	Unplaced       ReasonCode = "unplaced"
 	NodeLost       ReasonCode = "node_lost"
 	TookTooLong    ReasonCode = "took_too_long"
@@ -52,6 +55,8 @@ const (
 	NomadUnreachable    ReasonCode = "nomad_unreachable"
 	RouterUnreachable   ReasonCode = "router_unreachable"
 	SplitNotInEffect    ReasonCode = "split_not_in_effect"
+	HeldByGit           ReasonCode = "held_by_git" // hold_at
+	PausedByPerson      ReasonCode = "paused_by_person"
 	MetricsMissing      ReasonCode = "metrics_missing"
 	GateInconclusive    ReasonCode = "gate_inconclusive"
 	CanaryNotReady      ReasonCode = "canary_not_ready"

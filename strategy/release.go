@@ -14,6 +14,7 @@ type Release struct {
 	Policy  string // name of the policy it refers to, "" for none
 	Source  JobSource
 	Plan    Plan
+	HoldAt  *Weight // the weight that is to be held; nil for none
 	Traffic Traffic
 	Files   []string // every path the release names: its own file, the jobspec, the var files
 	Path    string   // the release's own file

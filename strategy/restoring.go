@@ -79,7 +79,7 @@ func (m *machine) finish() Reason {
 		m.announce(end)
 	case OutcomeNone, OutcomePromoted, OutcomeWithdrawn, OutcomeSuperseded:
 	}
-	m.Last, m.Ending, m.Weight, m.Evidence = end, nil, 0, Evidence{}
+	m.Last, m.Ending, m.Weight, m.Evidence, m.Paused = end, nil, 0, Evidence{}, ""
 	code := Restored
 	if end.Kind == OutcomeParked {
 		code = AlreadyParked

@@ -43,6 +43,9 @@ func (m *machine) reversing() Reason {
 		ready, want := m.readiness()
 		return m.reverseDeadline(waiting("%d of %d allocations of %s ready", ready, want, m.Canary.Revision))
 	}
+	if why, pending := m.smoke(m.reverseFails); pending {
+		return m.reverseDeadline(why)
+	}
 	if !m.give(m.split(m.carries(), false)) {
 		return m.splitPending()
 	}

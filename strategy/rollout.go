@@ -20,6 +20,9 @@ const (
 	// Stepping: weight of the current step, baking. Left to the next step or Promoting when the bake is over and
 	// every gate passes; to Restoring when a gate fails (condemned), Git went back, or time is up (parked).
 	Stepping Phase = "stepping"
+	// Standby: all traffic on the canary, the deployment not promoted: the old revision stands by. Left to Promoting when
+	// the time is over or Git asks for something new; to Restoring when a gate fails or Git went back.
+	Standby Phase = "standby"
 	// Promoting: Nomad's deployment is promoted, old allocations end. Left to Resting when it is successful; to
 	// Reversing when it fails midway; to Restoring when the promotion stays refused.
 	Promoting Phase = "promoting"
@@ -52,6 +55,7 @@ type Rollout struct {
 	Canary     Trial      `json:"canary,omitzero"`
 	Plan       Plan       `json:"plan,omitzero"`        // frozen at the start
 	Base       uint64     `json:"base,omitempty"`       // the JobModifyIndex that the rollout started from
+	Paused     string     `json:"paused,omitempty"`     // by whom; "" when it is not
 	Registered bool       `json:"registered,omitempty"` // our registration was seen in Nomad
 	Opened     bool       `json:"opened,omitempty"`     // the canary had traffic
 	Stuck      Phase      `json:"stuck,omitempty"`      // in Blocked: the phase that could not end

@@ -30,8 +30,18 @@ func (m *machine) stepping() Reason {
 		m.give(m.split(min(m.Weight, m.carries()), false))
 		return m.hold(IntentUnreadable, "the release cannot be read from Git: %s", m.o.GitProblem)
 	}
-	if why, held := m.reachWeight(step); held {
+	if m.Paused != "" {
+		return m.paused()
+	}
+	target := step.Weight
+	if at := m.o.Desired.Release.HoldAt; at != nil {
+		target = min(target, *at)
+	}
+	if why, held := m.reachWeight(target); held {
 		return why
+	}
+	if target < step.Weight {
+		return m.heldByGit(target)
 	}
 	if why, blind := m.blind(); blind {
 		return why
@@ -46,16 +56,16 @@ func (m *machine) stepping() Reason {
 	return m.nextStep()
 }
 
-// reachWeight brings the split to the step's weight, as far as ready canaries carry it.
-func (m *machine) reachWeight(step Step) (Reason, bool) {
-	want := min(step.Weight, m.carries())
+// reachWeight brings the split to the target, as far as ready canaries carry it.
+func (m *machine) reachWeight(target Weight) (Reason, bool) {
+	want := min(target, m.carries())
 	inEffect := m.give(m.split(want, false))
-	if want < step.Weight {
+	if want < target {
 		ready := m.serving(true)
 		if m.heldFor(CanaryNotReady) > m.deadline() {
 			return m.canaryStaysAway(), true
 		}
-		return m.hold(CanaryNotReady, "%d canaries ready carry %s of the %s of this step", ready, want, step.Weight), true
+		return m.hold(CanaryNotReady, "%d canaries ready carry %s of the %s of this step", ready, want, target), true
 	}
 	if !inEffect {
 		return m.splitPending(), true
@@ -88,6 +98,9 @@ func (m *machine) canaryStaysAway() Reason {
 
 func (m *machine) nextStep() Reason {
 	if m.Step+1 < len(m.Plan.Steps) {
+		if at := m.o.Desired.Release.HoldAt; at != nil && m.Plan.Steps[m.Step+1].Weight > *at {
+			return m.heldByGit(*at)
+		}
 		m.Step++
 		m.Baked = 0
 		m.Evidence = m.Evidence.NextStep()
@@ -95,6 +108,10 @@ func (m *machine) nextStep() Reason {
 		return m.enter(Stepping, Reason{Code: StepEntered, Text: fmt.Sprintf("all gates pass: step %d of %d, %s", m.Step+1, len(m.Plan.Steps), step.Weight)})
 	}
 	m.Evidence = m.Evidence.NextStep()
+	if m.Plan.Standby > 0 {
+		m.Baked = 0
+		return m.enter(Standby, Reason{Code: StandingBy, Text: fmt.Sprintf("all gates pass: %s has all traffic, %s stands by for %s", m.Canary.Revision, m.Stable.Revision, m.Plan.Standby)})
+	}
 	return m.enter(Promoting, Reason{Code: StepsDone, Text: fmt.Sprintf("all %d steps done, all gates pass: promoting %s", len(m.Plan.Steps), m.Canary.Revision)})
 }
 

@@ -9,7 +9,7 @@ import (
 // Nomad's canary flag, whoever registered it; after it, and in a first release, it is what the current deployment placed.
 func (m *machine) onTrial(a Alloc) bool {
 	switch m.Phase {
-	case Placing, Stepping, Resting:
+	case Placing, Stepping, Standby, Resting:
 		return a.Canary
 	case Restoring:
 		return a.Canary || m.ours(RoleFirst)

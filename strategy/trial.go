@@ -5,21 +5,31 @@ import "fmt"
 // gitMoved looks whether Git asks for something else than what is on trial. Only phases before promotion may ask.
 func (m *machine) gitMoved() (Reason, bool) {
 	d := m.o.Desired
-	switch {
-	case d == nil, d.Revision == m.Canary.Revision:
+	if d == nil || d.Revision == m.Canary.Revision {
 		return Reason{}, false
+	}
+	if why, withdrawn := m.withdrawn(d); withdrawn {
+		return why, true
+	}
+	if m.o.Cluster == nil {
+		return m.nomadAway(), true
+	}
+	why := Reason{Code: Superseded, Text: fmt.Sprintf("%s supersedes %s at %s", d.Revision, m.Canary.Revision, m.Weight)}
+	m.Last = Outcome{Kind: OutcomeSuperseded, Revision: m.Canary.Revision, Reason: why, At: m.now}
+	return m.begin(m.Phase.again(), d, why), true
+}
+
+// withdrawn ends a rollout when Git asks for the stable revision, or for one that cannot be released.
+func (m *machine) withdrawn(d *Desired) (Reason, bool) {
+	switch {
 	case d.Revision == m.Stable.Revision, d.Revision.SameSpec(m.Stable.Revision):
 		return m.abort(OutcomeWithdrawn, Reason{Code: RevertedInGit, Text: fmt.Sprintf("Git asks for %s again, at %s", d.Revision, d.Commit.Short())}), true
 	case m.IsCondemned(d.Revision):
 		return m.abort(OutcomeWithdrawn, Reason{Code: AlreadyCondemned, Text: fmt.Sprintf("Git asks for %s at %s, which was condemned", d.Revision, d.Commit.Short())}), true
 	case len(d.Refusals) > 0:
 		return m.abort(OutcomeWithdrawn, Reason{Code: Refused, Text: fmt.Sprintf("Git asks for %s at %s, which is refused: %s", d.Revision, d.Commit.Short(), d.Refusals[0])}), true
-	case m.o.Cluster == nil:
-		return m.nomadAway(), true
 	}
-	why := Reason{Code: Superseded, Text: fmt.Sprintf("%s supersedes %s at %s", d.Revision, m.Canary.Revision, m.Weight)}
-	m.Last = Outcome{Kind: OutcomeSuperseded, Revision: m.Canary.Revision, Reason: why, At: m.now}
-	return m.begin(m.Phase.again(), d, why), true
+	return Reason{}, false
 }
 
 // again is the phase that a superseding rollout starts in.

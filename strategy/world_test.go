@@ -31,6 +31,11 @@ type world struct {
 	tagged    bool
 	split     strategy.Split
 	counters  map[strategy.Track]strategy.Counters
+	plan      strategy.Plan
+	holdAt    *strategy.Weight
+	command   *strategy.Command // for one look
+	smoke     *strategy.SmokeResult
+	smokeBad  bool
 	slow      bool   // the next evaluation comes a tick late
 	pending   string // the spec that was registered and is not evaluated yet
 }
@@ -57,7 +62,7 @@ func revision(version string) strategy.Revision {
 
 // newWorld has a job that runs version a; an empty one has no job.
 func newWorld(ask string, empty bool) *world {
-	w := &world{now: time.Unix(1_000_000, 0).UTC(), ask: ask, nomadUp: true, routerUp: true, counters: map[strategy.Track]strategy.Counters{}}
+	w := &world{now: time.Unix(1_000_000, 0).UTC(), plan: plan(), ask: ask, nomadUp: true, routerUp: true, counters: map[strategy.Track]strategy.Counters{}}
 	if empty {
 		return w
 	}
@@ -98,10 +103,10 @@ func (w *world) spec() string { return w.specs[len(w.specs)-1] }
 
 // observe is what Drover would read.
 func (w *world) observe() strategy.Observation {
-	o := strategy.Observation{GitProblem: "release.hcl:1: it does not parse", ClusterProblem: "connection refused", TrafficProblem: "connection refused"}
+	o := strategy.Observation{Command: w.command, Smoke: w.smoke, GitProblem: "release.hcl:1: it does not parse", ClusterProblem: "connection refused", TrafficProblem: "connection refused"}
 	if w.ask != "" {
 		o.Desired = &strategy.Desired{
-			Release: strategy.Release{Name: "web", Version: w.ask, Source: strategy.JobSource{Jobspec: w.ask}, Plan: plan()}, Revision: revision(w.ask),
+			Release: strategy.Release{Name: "web", Version: w.ask, Source: strategy.JobSource{Jobspec: w.ask}, Plan: w.plan, HoldAt: w.holdAt}, Revision: revision(w.ask),
 			Job: strategy.JobSpec{Ref: job}, Service: service, Commit: strategy.Commit{SHA: "c0ffee-" + w.ask, Subject: "release " + w.ask},
 		}
 	}
@@ -132,6 +137,14 @@ func (w *world) cluster() *strategy.ClusterState {
 		c.LastGood = strategy.Installed{Revision: revision(w.specs[w.stable]), Version: w.stable}
 	}
 	return c
+}
+
+// blueGreen switches at once, after smoke checks, and keeps the old revision for a while.
+func blueGreen() strategy.Plan {
+	p := plan()
+	p.Kind, p.Steps, p.Standby = strategy.KindBlueGreen, p.Steps[1:], 2*tick
+	p.Smoke = []strategy.Smoke{{Name: "home", Path: "/", Status: 200}}
+	return p
 }
 
 func plan() strategy.Plan {
@@ -174,8 +187,23 @@ func (w *world) perform(a strategy.Action) {
 		if w.nomadUp {
 			w.good, w.tagged = a.Version, true
 		}
-	case strategy.ActDeliver:
+	case strategy.ActReplace:
+		if w.nomadUp {
+			w.replace(a.Alloc)
+		}
+	case strategy.ActDeliver, strategy.ActSmoke:
 	}
+}
+
+// replace is what Nomad does when an allocation is stopped.
+func (w *world) replace(id string) {
+	n := slices.IndexFunc(w.allocs, func(a strategy.Alloc) bool { return a.ID == id })
+	if n < 0 {
+		return
+	}
+	old := w.allocs[n]
+	w.allocs = slices.Delete(w.allocs, n, n+1)
+	w.place(old.ID[:1], old.Canary)
 }
 
 // register makes a new version. Until it is evaluated there is no deployment, and canaries of the old one still run.

@@ -1,0 +1,57 @@
+package strategy
+
+import "fmt"
+
+// obey does what a person asks for. A command that does not fit the phase changes nothing.
+func (m *machine) obey() {
+	c := m.o.Command
+	if c == nil {
+		return
+	}
+	beforePromotion := m.Phase == Placing || m.Phase == Stepping || m.Phase == Standby
+	switch c.Kind {
+	case CommandPause:
+		if beforePromotion {
+			m.Paused = c.By
+		}
+	case CommandResume:
+		m.Paused = ""
+	case CommandAbort:
+		if beforePromotion || m.Phase == First {
+			m.abort(OutcomeParked, Reason{Code: AbortedByHand, Text: "aborted by " + c.By})
+		}
+	case CommandRetry:
+		m.Parked = Revision{}
+	}
+}
+
+func (m *machine) paused() Reason {
+	m.give(m.split(min(m.Weight, m.carries()), false))
+	return m.hold(PausedByPerson, "paused by %s at %s: drover resume %s goes on", m.Paused, m.Weight, m.Release)
+}
+
+func (m *machine) heldByGit(at Weight) Reason {
+	return m.hold(HeldByGit, "held at %s, as hold_at in Git asks", at)
+}
+
+// clockRuns tells whether time counts against max_duration: not while a person or Git holds the rollout.
+func (m *machine) clockRuns() bool {
+	return m.Phase != Resting && m.Paused == "" && (m.Hold == nil || m.Hold.Reason.Code != HeldByGit)
+}
+
+// smoke asks the canaries the smoke checks, once they are all ready and before they have traffic. It tells whether an
+// answer is pending; a wrong one ends the rollout by way of fails.
+func (m *machine) smoke(fails func(Reason) Reason) (Reason, bool) {
+	if len(m.Plan.Smoke) == 0 || m.Weight > 0 {
+		return Reason{}, false
+	}
+	result := m.o.Smoke
+	switch {
+	case result == nil || result.Rollout != m.ID:
+		m.act(Action{Kind: ActSmoke, Smoke: m.Plan.Smoke, Endpoints: m.split(Full, false).Canary})
+		return waiting("waiting for the smoke checks of %s", m.Canary.Revision), true
+	case result.Failed != "":
+		return fails(Reason{Code: SmokeFailed, Text: fmt.Sprintf("smoke check failed before %s had traffic: %s", m.Canary.Revision, result.Failed)}), true
+	}
+	return Reason{}, false
+}
