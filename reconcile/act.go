@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -54,9 +55,30 @@ func (l *Loop) act(ctx context.Context, t *tracked, a strategy.Action, now time.
 				return fmt.Errorf("tag version %d of job %s as good: %w", a.Version, a.Job, err)
 			}
 		}
+	case strategy.ActReplace:
+		if keeper, ok := l.opts.Cluster.(Keeper); ok {
+			if err := keeper.Replace(ctx, a.Job, a.Alloc); err != nil {
+				return fmt.Errorf("replace allocation %s: %w", a.Alloc, err)
+			}
+		}
+	case strategy.ActSmoke:
+		return l.smoke(ctx, t, a)
 	case strategy.ActDeliver:
 		return l.deliver(ctx, t, *a.Task, now)
 	}
+	return nil
+}
+
+// smoke keeps what the canaries answered for the next look. It is not stored: a Drover that starts anew asks again.
+func (l *Loop) smoke(ctx context.Context, t *tracked, a strategy.Action) error {
+	if l.opts.Prober == nil {
+		return errors.New("run the smoke checks: no prober is configured")
+	}
+	failed, err := l.opts.Prober.Smoke(ctx, a.Smoke, a.Endpoints)
+	if err != nil {
+		return fmt.Errorf("run the smoke checks: %w", err)
+	}
+	t.smoke = &strategy.SmokeResult{Rollout: t.record.Rollout.ID, Failed: failed}
 	return nil
 }
 

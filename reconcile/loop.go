@@ -26,7 +26,8 @@ type Options struct {
 	Cluster    Cluster
 	Routers    map[string]Traffic // by the name that releases use; "" is the default
 	Ledger     Ledger
-	Forge      Forge // nil: issues are only logged
+	Prober     Prober // needed by smoke checks
+	Forge      Forge  // nil: issues are only logged
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -57,7 +58,7 @@ const (
 	parallel = 8
 )
 
-// Loop reconciles all releases of one repository. Its methods may not be called concurrently, save Wake.
+// Loop reconciles all releases of one repository. Its methods may not be called concurrently, save Wake and Do.
 type Loop struct {
 	opts    Options
 	log     *slog.Logger
@@ -68,6 +69,9 @@ type Loop struct {
 	loaded   bool
 	polled   time.Time
 	releases map[string]*tracked
+
+	mu    sync.Mutex
+	asked map[string]*request // what people asked for and was not looked at yet, by release
 }
 
 // tracked is what the loop keeps of one release between passes.
@@ -76,6 +80,7 @@ type tracked struct {
 	stored    strategy.Rollout // as it is in the ledger
 	storedAt  time.Time
 	unchanged string // the rollout that Nomad found nothing to do for
+	smoke     *strategy.SmokeResult
 	restingOn string // the content key that the release came to rest on; "" while it is in motion
 }
 
@@ -83,7 +88,7 @@ type tracked struct {
 func New(opts Options) *Loop {
 	return &Loop{
 		opts: opts, log: opts.Logger, metrics: newMetrics(opts.Registerer), intent: newIntent(opts),
-		wake: make(chan struct{}, 1), releases: map[string]*tracked{},
+		wake: make(chan struct{}, 1), releases: map[string]*tracked{}, asked: map[string]*request{},
 	}
 }
 
@@ -117,12 +122,13 @@ func (l *Loop) Pass(ctx context.Context, now time.Time) (moving []string, err er
 			l.releases[name] = &tracked{record: strategy.Record{Rollout: strategy.Rollout{Release: name}}}
 		}
 	}
+	l.refuseUnknown()
 	var mu sync.Mutex
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	for _, name := range slices.Sorted(maps.Keys(l.releases)) {
 		t := l.releases[name]
-		if t.restingOn != "" && t.restingOn == l.intent.key(name) {
+		if t.restingOn != "" && t.restingOn == l.intent.key(name) && !l.isAsked(name) {
 			continue
 		}
 		group.Go(func() error {
@@ -176,6 +182,10 @@ func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time)
 	for range rounds {
 		before := t.record.Rollout
 		o := l.observe(ctx, name, t)
+		person := l.take(name)
+		if person != nil {
+			o.Command = &person.command
+		}
 		next, actions, _ := strategy.Advance(before, o, now)
 		l.announce(before, next)
 		if l.opts.Notify != nil {
@@ -187,8 +197,10 @@ func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time)
 		if err := l.store(ctx, t, now); err != nil {
 			// Without a record nothing may be given traffic, started or ended.
 			t.record.Rollout = before
+			person.answer(before, err)
 			return errors.Join(failed, err)
 		}
+		person.answer(next, nil)
 		if failed == nil {
 			failed = l.perform(ctx, t, late, now)
 		}
@@ -232,7 +244,9 @@ func same(a, b []strategy.Action) bool {
 // store writes the record when it says something new, or when its clocks are old.
 func (l *Loop) store(ctx context.Context, t *tracked, now time.Time) error {
 	r := t.record.Rollout
-	if !r.Differs(t.stored) && (!r.InMotion() || now.Sub(t.storedAt) < saveEvery) {
+	// What counts from a baseline that nobody remembers is lost in a crash, and with it the verdict it led to.
+	baseline := len(r.Evidence.Prev) > 0 && len(t.stored.Evidence.Prev) == 0
+	if !r.Differs(t.stored) && !baseline && (!r.InMotion() || now.Sub(t.storedAt) < saveEvery) {
 		return nil
 	}
 	index, err := l.opts.Ledger.Store(ctx, t.record)

@@ -11,7 +11,7 @@ import (
 // observe gathers all that a decision about one release may rest on. What cannot be read is left nil, with the problem.
 func (l *Loop) observe(ctx context.Context, name string, t *tracked) strategy.Observation {
 	r := t.record.Rollout
-	o := strategy.Observation{Unchanged: t.unchanged}
+	o := strategy.Observation{Unchanged: t.unchanged, Smoke: t.smoke}
 	o.Desired, o.GitProblem = l.intent.desired(name)
 	job, service, router := r.Job, r.Canary.Service, ""
 	if d := o.Desired; d != nil {

@@ -93,3 +93,13 @@ func (c *Cluster) Watch(ctx context.Context, job strategy.JobRef, index uint64) 
 	}
 	return meta.LastIndex, nil
 }
+
+// Replace stops an allocation, so that Nomad places another for it. One that is gone or has ended by itself already is
+// stopped all the same: that is what makes Nomad replace a canary that failed.
+func (c *Cluster) Replace(ctx context.Context, job strategy.JobRef, id string) error {
+	_, err := c.client.Allocations().Stop(&api.Allocation{ID: id}, query(ctx, job.Namespace))
+	if err != nil && !isNotFound(err) {
+		return fmt.Errorf("replace allocation %s of job %s: %w", id, job, err)
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// request is what a person asks for, and who waits for the answer.
+type request struct {
+	command strategy.Command
+	answers chan answer
+}
+
+type answer struct {
+	rollout strategy.Rollout
+	err     error
+}
+
+// answer tells the person what became of the request. There may be none.
+func (r *request) answer(rollout strategy.Rollout, err error) {
+	if r != nil {
+		r.answers <- answer{rollout, err}
+	}
+}
+
+// Do has a person's command obeyed in the next pass, and returns the rollout after it. It may be called at any time, and
+// blocks until that pass or the end of ctx. The command may still be obeyed when ctx ends first.
+func (l *Loop) Do(ctx context.Context, release string, command strategy.Command) (strategy.Rollout, error) {
+	r := &request{command: command, answers: make(chan answer, 1)}
+	l.mu.Lock()
+	if l.asked[release] != nil {
+		l.mu.Unlock()
+		return strategy.Rollout{}, fmt.Errorf("%s %q: another command for it is being obeyed: try again", command.Kind, release)
+	}
+	l.asked[release] = r
+	l.mu.Unlock()
+	l.Wake()
+	select {
+	case <-ctx.Done():
+		return strategy.Rollout{}, fmt.Errorf("%s %q: %w", command.Kind, release, ctx.Err())
+	case a := <-r.answers:
+		return a.rollout, a.err
+	}
+}
+
+// isAsked tells whether a person waits for the release.
+func (l *Loop) isAsked(release string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked[release] != nil
+}
+
+// take is the request for the release, once.
+func (l *Loop) take(release string) *request {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.asked[release]
+	delete(l.asked, release)
+	return r
+}
+
+// refuseUnknown answers requests for releases that there are none of.
+func (l *Loop) refuseUnknown() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for release, r := range l.asked {
+		if l.releases[release] == nil {
+			delete(l.asked, release)
+			r.answer(strategy.Rollout{}, fmt.Errorf("there is no release %q, neither in Git nor in the ledger", release))
+		}
+	}
+}
