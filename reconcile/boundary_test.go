@@ -137,6 +137,7 @@ const (
 	callPromote  = "cluster.promote"
 	callStop     = "cluster.stop"
 	callMarkGood = "cluster.mark_good"
+	callReplace  = "cluster.replace"
 	callApply    = "router.apply"
 	callStore    = "ledger.store"
 	callPush     = "repository.push"
@@ -153,17 +154,25 @@ const (
 )
 
 func acts() []string {
-	return []string{callRegister, callPromote, callStop, callMarkGood, callApply, callStore, callPush, callIssue}
+	return []string{callRegister, callPromote, callStop, callMarkGood, callReplace, callApply, callStore, callPush, callIssue}
 }
 
 func looks() []string {
 	return []string{callParse, callObserve, callRead, callSample, callLoad, callHead, callFiles, callLog}
 }
 
+// keepingCluster is a cluster that keeps versions by a tag.
 type keepingCluster interface {
 	reconcile.Cluster
-	reconcile.Keeper
+	MarkGood(ctx context.Context, job strategy.JobRef, version uint64) error
 }
+
+// replacingCluster is one that replaces allocations besides.
+type replacingCluster interface {
+	Replace(ctx context.Context, job strategy.JobRef, alloc string) error
+}
+
+var _ reconcile.Keeper = boundCluster{}
 
 type boundCluster struct {
 	*process
@@ -192,6 +201,14 @@ func (c boundCluster) Stop(ctx context.Context, job strategy.JobRef, index uint6
 
 func (c boundCluster) MarkGood(ctx context.Context, job strategy.JobRef, version uint64) error {
 	return throughOnly(c.process, callMarkGood, func() error { return c.to.MarkGood(ctx, job, version) })
+}
+
+func (c boundCluster) Replace(ctx context.Context, job strategy.JobRef, alloc string) error {
+	to, ok := c.to.(replacingCluster)
+	if !ok {
+		return errors.New("this cluster replaces no allocations")
+	}
+	return throughOnly(c.process, callReplace, func() error { return to.Replace(ctx, job, alloc) })
 }
 
 type boundTraffic struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/drover-dev/drover/strategy"
 )
@@ -31,7 +32,7 @@ func IssueOf(instance, release string, task strategy.Task) strategy.Issue {
 	if first {
 		title = fmt.Sprintf("%s %s stopped: %s", release, task.Bad, task.Reason.Text)
 	}
-	fmt.Fprintf(&b, "**%s %s** was released by commit %s (%s", release, task.Bad, task.Failed.SHA, inline(task.Failed.Subject))
+	fmt.Fprintf(&b, "**%s %s** was released by commit %s (%s", release, plain(task.Bad.String()), task.Failed.SHA, inline(task.Failed.Subject))
 	if task.Failed.Author != "" {
 		fmt.Fprintf(&b, ", by %s", inline(task.Failed.Author))
 	}
@@ -44,7 +45,7 @@ func IssueOf(instance, release string, task strategy.Task) strategy.Issue {
 	default:
 		fmt.Fprintf(&b, " and ended at step %d of %d, at %s of the traffic", task.Step, task.Steps, task.Weight)
 	}
-	fmt.Fprintf(&b, ".\n\nReason: %s.\n\n", task.Reason.Text)
+	fmt.Fprintf(&b, ".\n\nReason: %s.\n\n", plain(task.Reason.Text))
 	if task.Requests > 0 {
 		fmt.Fprintf(&b, "The canary answered %.0f requests; %.0f of them failed.\n\n", task.Requests, task.Errors)
 	}
@@ -57,19 +58,19 @@ func IssueOf(instance, release string, task strategy.Task) strategy.Issue {
 	}
 	b.WriteString("### Timeline\n\n")
 	for _, e := range task.Timeline {
-		fmt.Fprintf(&b, "- %s %s, %s: %s\n", e.At.UTC().Format(time.DateTime), e.Phase, e.Weight, e.Reason.Text)
+		fmt.Fprintf(&b, "- %s %s, %s: %s\n", e.At.UTC().Format(time.DateTime), e.Phase, e.Weight, plain(e.Reason.Text))
 	}
 	b.WriteString("\n### What was done\n\n")
 	switch {
 	case first:
 		b.WriteString("- The job was stopped: there is no earlier version to go back to.\n")
 	default:
-		fmt.Fprintf(&b, "- The canary lost its traffic, and %s serves all of it.\n", task.Good)
+		fmt.Fprintf(&b, "- The canary lost its traffic, and %s serves all of it.\n", plain(task.Good.String()))
 	}
-	fmt.Fprintf(&b, "- Git: %s.\n", gitText(task, first))
+	fmt.Fprintf(&b, "- Git: %s.\n", plain(gitText(task, first)))
 	fmt.Fprintf(&b, "\n### What to do next\n\nMend %s and merge a new version. %s itself is not tried again; `attempt = %d` in its release asks for it once more.\n",
-		release, task.Bad, task.Bad.Attempt+1)
-	return strategy.Issue{Marker: instance + "/" + task.Rollout, Title: title, Body: b.String(), Labels: task.Rollback.Labels}
+		release, plain(task.Bad.String()), max(task.Bad.Attempt, 1)+1)
+	return strategy.Issue{Marker: instance + "/" + task.Rollout, Title: headline(title), Body: b.String(), Labels: task.Rollback.Labels}
 }
 
 // isFirst tells whether it was the first release of its job that failed, not one that replaced what nobody knows.
@@ -90,15 +91,58 @@ func gitText(task strategy.Task, first bool) string {
 	return "not reverted: which version ran before is not known. Revert " + task.Failed.Short() + " by hand"
 }
 
-// inline makes text from a commit harmless in Markdown.
-func inline(s string) string {
-	return "`" + strings.ReplaceAll(s, "`", "'") + "`"
+// maxTitle bounds a title, which forges do too.
+const maxTitle = 200
+
+// oneLine is text without line breaks and other control characters.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }), " ")
 }
 
-// cell makes text harmless in a table.
-func cell(s string) string {
+// headline is a title that every forge takes.
+func headline(s string) string {
+	runes := []rune(oneLine(s))
+	if len(runes) <= maxTitle {
+		return string(runes)
+	}
+	return string(runes[:maxTitle-1]) + "…"
+}
+
+// inline makes text from elsewhere, such as a commit's subject, a piece of code: nothing in it is Markdown, nobody is
+// mentioned by it, and it ends where it should.
+func inline(s string) string {
+	s = strings.ReplaceAll(oneLine(s), "`", "'")
 	if s == "" {
+		return "` `"
+	}
+	return "`" + s + "`"
+}
+
+// plain makes text from elsewhere harmless within a line: it reads as it was written, nobody is mentioned by it, and no
+// other issue is closed or linked.
+func plain(s string) string {
+	var b strings.Builder
+	for _, r := range oneLine(s) {
+		switch r {
+		case '\\', '`', '*', '_', '[', ']', '<', '|', '~':
+			b.WriteRune('\\')
+			b.WriteRune(r)
+		case '@', '#':
+			b.WriteRune(r)
+			b.WriteString("&#8203;") // A space of no width: it takes the meaning and not the looks.
+		case '&':
+			b.WriteString("&amp;")
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// cell is plain text in a table; an empty one is a dash.
+func cell(s string) string {
+	if s = plain(s); s == "" {
 		return "-"
 	}
-	return strings.ReplaceAll(s, "|", "\\|")
+	return s
 }

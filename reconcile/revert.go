@@ -206,9 +206,9 @@ func (l *Loop) sharer(release, path string) string {
 
 func revertMessage(release string, failed, good strategy.Commit, task strategy.Task) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Revert %q\n\n", failed.Subject)
+	fmt.Fprintf(&b, "Revert \"%s\"\n\n", oneLine(failed.Subject))
 	fmt.Fprintf(&b, "This reverts commit %s.\n\n", failed.SHA)
-	fmt.Fprintf(&b, "%s %s was rolled back to %s: %s.\n", release, task.Bad, task.Good, task.Reason.Text)
+	fmt.Fprintf(&b, "%s %s was rolled back to %s: %s.\n", release, task.Bad, task.Good, oneLine(task.Reason.Text))
 	if task.Requests > 0 {
 		fmt.Fprintf(&b, "The canary answered %.0f requests, %.0f of them failed.\n", task.Requests, task.Errors)
 	}

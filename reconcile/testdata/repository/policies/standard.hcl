@@ -1,7 +1,7 @@
 policy "standard" {
   strategy "canary" {
     weights = ["5%", "50%", "100%"]
-    bake    = "1m"
+    bake    = "30s"
   }
 
   gate "errors" {
