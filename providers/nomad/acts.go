@@ -76,6 +76,17 @@ func (c *Cluster) MarkGood(ctx context.Context, job strategy.JobRef, number uint
 	return nil
 }
 
+// Replace stops an allocation, so that Nomad places another for it: one that failed as well as one that runs. It
+// returns when Nomad has taken the request, not when the other is placed. Stopping one that is stopping or complete has no
+// effect, and one that Nomad does not know any more is no error.
+func (c *Cluster) Replace(ctx context.Context, job strategy.JobRef, alloc string) error {
+	_, err := c.client.Allocations().Stop(&api.Allocation{ID: alloc}, query(ctx, job.Namespace))
+	if err != nil && !isNotFound(err) {
+		return fmt.Errorf("replace allocation %s of job %s: %w", alloc, job, err)
+	}
+	return nil
+}
+
 // longestWait bounds a blocking query, so that a change that does not move the index waited for is seen soon enough.
 const longestWait = 30 * time.Second
 
@@ -92,14 +103,4 @@ func (c *Cluster) Watch(ctx context.Context, job strategy.JobRef, index uint64) 
 		return 0, nil
 	}
 	return meta.LastIndex, nil
-}
-
-// Replace stops an allocation, so that Nomad places another for it. One that is gone or has ended by itself already is
-// stopped all the same: that is what makes Nomad replace a canary that failed.
-func (c *Cluster) Replace(ctx context.Context, job strategy.JobRef, id string) error {
-	_, err := c.client.Allocations().Stop(&api.Allocation{ID: id}, query(ctx, job.Namespace))
-	if err != nil && !isNotFound(err) {
-		return fmt.Errorf("replace allocation %s of job %s: %w", id, job, err)
-	}
-	return nil
 }

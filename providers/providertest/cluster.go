@@ -60,6 +60,7 @@ func TestCluster(t *testing.T, newHarness func(t *testing.T) ClusterHarness) {
 		{"promote", clusterPromote},
 		{"reverse after promotion", clusterReverse},
 		{"crash", clusterCrash},
+		{"replace a canary", clusterReplace},
 		{"stop and start", clusterStop},
 		{"live counts survive", clusterCounts},
 		{"in-place change has no canaries", clusterInPlace},

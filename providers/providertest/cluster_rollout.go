@@ -167,6 +167,53 @@ func clusterCrash(t *testing.T, c *clusterCase) {
 	}
 }
 
+// clusterReplace is standby when a canary ends: every canary is ready, nothing is promoted, and one has to be replaced.
+func clusterReplace(t *testing.T, c *clusterCase) {
+	before := serving(c.install(t, "1.0.0", 2))
+	trial := c.canaries(t, "1.1.0", 2)
+	replace := func(id, when string) {
+		t.Helper()
+		if err := c.Cluster.Replace(c.ctx, checkoutRef, id); err != nil {
+			t.Fatalf("replace %s: %v", when, err)
+		}
+	}
+	first := ids(trial, isReadyCanary)
+	gone, kept := first[0], first[1]
+	replace(gone, "a canary that is ready")
+	replace(gone, "a canary that was told to stop already")
+	state := c.until(t, "another canary in its place", func(s strategy.ClusterState) bool {
+		ready := ids(s, isReadyCanary)
+		return len(s.Allocs) == 4 && len(ready) == 2 && slices.Contains(ready, kept) && !slices.Contains(ready, gone)
+	})
+	second := ids(state, isReadyCanary)
+	if d := state.Deployment; d.ID != trial.Deployment.ID || d.Status != strategy.DeploymentRunning || d.Promoted || d.DesiredCanaries() != 2 {
+		t.Errorf("got deployment %+v, want %s still running, unpromoted, with 2 canaries", d, trial.Deployment.ID)
+	}
+	for _, a := range state.Allocs {
+		if a.Canary != a.Fresh || a.Fault != strategy.FaultNone {
+			t.Errorf("got %+v: canaries, and only they, are fresh, and none is to blame", a)
+		}
+	}
+	if diff := cmp.Diff(before, serving(state)); diff != "" {
+		t.Errorf("stable allocations (-want +got):\n%s", diff)
+	}
+	if state.ModifyIndex != trial.ModifyIndex || state.Marker != trial.Marker {
+		t.Errorf("got marker %+v at %d, want %+v at %d: the job is the same", state.Marker, state.ModifyIndex, trial.Marker, trial.ModifyIndex)
+	}
+
+	replace(gone, "a canary that ended")
+	replace("5a5a5a5a-0000-4000-8000-000000000000", "an allocation that Nomad does not know")
+	if err := c.Cluster.Promote(c.ctx, checkoutRef, trial.Deployment.ID); err != nil {
+		t.Fatalf("promote after the replacement: %v", err)
+	}
+	state = c.until(t, "1.1.0 promoted", func(s strategy.ClusterState) bool {
+		return s.Deployment.Status == strategy.DeploymentSuccessful && len(s.Allocs) == 2 && len(serving(s)) == 2
+	})
+	if diff := cmp.Diff(second, serving(state)); diff != "" {
+		t.Errorf("allocations after promotion (-canaries +stable):\n%s", diff)
+	}
+}
+
 func clusterStop(t *testing.T, c *clusterCase) {
 	running := c.install(t, "1.0.0", 1)
 	if err := c.Cluster.Stop(c.ctx, checkoutRef, running.ModifyIndex); err != nil {
