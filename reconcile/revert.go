@@ -215,3 +215,31 @@ func revertMessage(release string, failed, good strategy.Commit, task strategy.T
 	fmt.Fprintf(&b, "\nDrover-Release: %s\nDrover-Failed: %s\nDrover-Restored: %s\n", release, failed.SHA, good.SHA)
 	return b.String()
 }
+
+// Rollback writes into Git that the release is to go back to what was live before the version it asks for now: what a
+// person does by reverting the commit. It returns a sentence on what was done. The cluster follows as it follows Git.
+func (l *Loop) Rollback(ctx context.Context, release, by string) (string, error) {
+	if err := l.load(ctx); err != nil {
+		return "", err
+	}
+	if err := l.intent.refresh(ctx); err != nil {
+		return "", err
+	}
+	d, problem := l.intent.desired(release)
+	if d == nil {
+		return "", fmt.Errorf("roll back %q: %s", release, problem)
+	}
+	t := l.releases[release]
+	if t == nil {
+		return "", fmt.Errorf("roll back %q: nothing is recorded of it, so what was live before is not known", release)
+	}
+	good, ok := t.record.Rollout.Previous(d.Revision)
+	if !ok {
+		return "", fmt.Errorf("roll back %q: nothing was live before %s", release, d.Revision)
+	}
+	return l.revert(ctx, release, strategy.Task{
+		Kind: strategy.TaskRevert, Rollout: t.record.Rollout.ID, Failed: d.Commit, Bad: d.Revision, Good: good,
+		Reason:   strategy.Reason{Code: strategy.RevertedInGit, Text: "asked for by " + by},
+		Rollback: strategy.Rollback{Commit: strategy.CommitPush},
+	})
+}
