@@ -55,3 +55,27 @@ func (m *machine) smoke(fails func(Reason) Reason) (Reason, bool) {
 	}
 	return Reason{}, false
 }
+
+// Unobeyed says why a command did not change the rollout that is given as it is after it; "" when it did.
+func Unobeyed(kind CommandKind, r Rollout) string {
+	switch kind {
+	case CommandPause:
+		if r.Paused == "" {
+			return "there is nothing to pause: " + string(r.Phase)
+		}
+	case CommandResume:
+		if r.Paused != "" {
+			return "it is still paused by " + r.Paused
+		}
+	case CommandAbort:
+		aborting := r.Ending != nil && r.Ending.Reason.Code == AbortedByHand
+		if !aborting && r.Last.Reason.Code != AbortedByHand {
+			return "there is no rollout that can be aborted: " + string(r.Phase)
+		}
+	case CommandRetry:
+		if r.Phase == Resting {
+			return "nothing is parked: " + r.Reason.Text
+		}
+	}
+	return ""
+}

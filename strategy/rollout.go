@@ -173,3 +173,17 @@ func (r Rollout) settled() Rollout {
 	}
 	return r
 }
+
+// Previous is the revision to go back to from the one that Git asks for: the stable one while that is not live, else
+// what was live before it. Condemned ones are passed over.
+func (r Rollout) Previous(asked Revision) (Revision, bool) {
+	if asked != r.Stable.Revision && !r.Stable.Revision.IsZero() {
+		return r.Stable.Revision, true
+	}
+	for _, rev := range slices.Backward(r.Promoted) {
+		if rev != asked && !r.IsCondemned(rev) {
+			return rev, true
+		}
+	}
+	return Revision{}, false
+}

@@ -23,6 +23,8 @@ type config struct {
 	Routers  []routerConfig `hcl:"router,block"`
 	HTTP     *httpConfig    `hcl:"http,block"`
 
+	clone string // the folder of the clone below StateDir: each process needs its own
+
 	Ledger string
 }
 
@@ -86,6 +88,10 @@ func readConfig(path string) (*config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration (-config): %w", err)
 	}
+	folder, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("find the folder of %s: %w", path, err)
+	}
 	parser := hclparse.NewParser()
 	file, diags := parser.ParseHCL(source, path)
 	c := &config{}
@@ -93,7 +99,7 @@ func readConfig(path string) (*config, error) {
 		diags = append(diags, gohcl.DecodeBody(file.Body, nil, c)...)
 	}
 	if !diags.HasErrors() {
-		diags = append(diags, c.complete(filepath.Dir(path))...)
+		diags = append(diags, c.complete(folder)...)
 	}
 	if diags.HasErrors() {
 		var text strings.Builder
@@ -111,18 +117,33 @@ func (c *config) complete(dir string) hcl.Diagnostics {
 	if c.Instance == "" {
 		c.Instance = defaultInstance
 	}
+	c.clone = "git"
 	if c.StateDir == "" {
 		c.StateDir = ".drover"
-	}
-	if !filepath.IsAbs(c.StateDir) {
-		c.StateDir = filepath.Join(dir, c.StateDir)
 	}
 	diags = append(diags, c.completeLedger()...)
 	if c.Nomad == nil {
 		c.Nomad = &nomadConfig{}
 	}
+	c.placeIn(dir)
 	diags = append(diags, c.Git.complete()...)
 	return append(diags, c.checkRouters()...)
+}
+
+// placeIn makes every path that is relative one of the folder that drover.hcl stands in.
+func (c *config) placeIn(dir string) {
+	paths := []*string{&c.StateDir, &c.Git.TokenFile, &c.Nomad.TokenFile, &c.Nomad.CACert, &c.Nomad.CAPath, &c.Nomad.ClientCert, &c.Nomad.ClientKey}
+	if !strings.Contains(c.Git.URL, ":") {
+		paths = append(paths, &c.Git.URL)
+	}
+	for i := range c.Routers {
+		paths = append(paths, &c.Routers[i].StateFile)
+	}
+	for _, path := range paths {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
+		}
+	}
 }
 
 func (c *config) completeLedger() hcl.Diagnostics {

@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/drover-dev/drover/strategy"
 )
 
 // command is one subcommand. run returns the exit code: 0 done, 1 failed or usage wrong, 2 only for plan: there are
@@ -44,6 +46,11 @@ func commands() []command {
 		{"validate", "DIR", "check the release repository in a folder", runValidate},
 		{"plan", "[RELEASE]", "show what Git asks for against what Nomad runs", runPlan},
 		{"status", "[RELEASE]", "show where every release stands", runStatus},
+		{"pause", "RELEASE", "hold a rollout where it is", runCommand(strategy.CommandPause)},
+		{"resume", "RELEASE", "let a paused rollout go on", runCommand(strategy.CommandResume)},
+		{"abort", "RELEASE", "put the stable version back, and park the one on trial", runCommand(strategy.CommandAbort)},
+		{"rollback", "RELEASE", "commit the revert to what was live before", runRollback},
+		{"retry", "RELEASE", "try a parked version again", runCommand(strategy.CommandRetry)},
 		{"demo", "", "watch a good release promoted and a bad one rolled back", runDemo},
 		{"version", "", "print the version", runVersion},
 	}

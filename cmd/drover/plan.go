@@ -24,7 +24,7 @@ func runPlan(ctx context.Context, c *console, args []string) int {
 	if err != nil {
 		return c.fail(err)
 	}
-	conf.StateDir += "-plan" // A clone of its own: the daemon may be using the other.
+	conf.clone += "-plan" // A clone of its own: the daemon may be using the other.
 	opts, err := wire(conf, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		return c.fail(err)
@@ -90,7 +90,7 @@ func printSteps(c *console, p reconcile.Preview) {
 	case strategy.Reversing:
 		c.printf("    it was live before: full canaries, all traffic when they are ready, promote\n")
 		return
-	case strategy.Placing, strategy.Stepping, strategy.Promoting, strategy.Resting, strategy.Restoring, strategy.Blocked:
+	case strategy.Placing, strategy.Stepping, strategy.Standby, strategy.Promoting, strategy.Resting, strategy.Restoring, strategy.Blocked:
 		if group, ok := p.Desired.Job.Serving(p.Desired.Service); ok {
 			live := group.Count
 			if p.Live != nil && p.Live.Count > 0 {
@@ -98,8 +98,14 @@ func printSteps(c *console, p reconcile.Preview) {
 			}
 			c.printf("    place %d canaries beside %d allocations of group %q (%s)\n", plan.Canaries.For(live, plan.Steps), live, group.Name, plan.Canaries)
 		}
+		for _, check := range plan.Smoke {
+			c.printf("    smoke %q: GET %s answers %d\n", check.Name, check.Path, check.Status)
+		}
 		for i, s := range plan.Steps {
 			c.printf("    step %d: %s for %s\n", i+1, s.Weight, s.Bake)
+		}
+		if plan.Standby > 0 {
+			c.printf("    standby: the old version is kept for %s, going back is instant\n", plan.Standby)
 		}
 	}
 	for _, g := range plan.Gates {
@@ -108,7 +114,7 @@ func printSteps(c *console, p reconcile.Preview) {
 	if len(plan.Gates) == 0 {
 		c.printf("    warning: no gates: only crashes and failing checks end this rollout\n")
 	}
-	c.printf("    promote, about %s in all\n", plan.Bake())
+	c.printf("    promote, about %s in all\n", plan.Bake()+plan.Standby)
 }
 
 func gateText(g strategy.Gate) string {

@@ -39,7 +39,11 @@ func runDaemon(ctx context.Context, c *console, args []string) int {
 	if err != nil {
 		return c.fail(err)
 	}
+	loop := reconcile.New(opts)
 	group, ctx := errgroup.WithContext(ctx)
+	if err := serveCommands(ctx, group, conf.StateDir, loop); err != nil {
+		return c.fail(err)
+	}
 	if conf.HTTP != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
@@ -50,7 +54,7 @@ func runDaemon(ctx context.Context, c *console, args []string) int {
 	}
 	group.Go(func() error {
 		logger.Info("drover runs", "version", version(), "repository", withoutCredentials(conf.Git.URL), "instance", conf.Instance)
-		reconcile.New(opts).Run(ctx)
+		loop.Run(ctx)
 		return nil
 	})
 	if err := group.Wait(); err != nil {
@@ -76,10 +80,15 @@ func serve(ctx context.Context, group *errgroup.Group, address string, handler h
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", address, err)
 	}
+	serveOn(ctx, group, listener, handler)
+	return nil
+}
+
+func serveOn(ctx context.Context, group *errgroup.Group, listener net.Listener, handler http.Handler) {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve %s: %w", address, err)
+			return fmt.Errorf("serve %s: %w", listener.Addr(), err)
 		}
 		return nil
 	})
@@ -89,7 +98,6 @@ func serve(ctx context.Context, group *errgroup.Group, address string, handler h
 		defer cancel()
 		return server.Shutdown(ending)
 	})
-	return nil
 }
 
 func newLogger(c *console, level string) (*slog.Logger, error) {

@@ -31,7 +31,7 @@ func wire(c *config, logger *slog.Logger, registry prometheus.Registerer) (recon
 		return reconcile.Options{}, err
 	}
 	repository, err := git.New(git.Config{
-		URL: c.Git.URL, Branch: c.Git.Branch, Token: token, StateDir: filepath.Join(c.StateDir, "git"),
+		URL: c.Git.URL, Branch: c.Git.Branch, Token: token, StateDir: filepath.Join(c.StateDir, c.clone),
 		Author: git.Author{Name: c.Git.Name, Email: c.Git.Email}, Logger: logger,
 	})
 	if err != nil {

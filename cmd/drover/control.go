@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/drover-dev/drover/reconcile"
+	"github.com/drover-dev/drover/strategy"
+)
+
+// The daemon obeys people over a socket in its state directory: who may write there may command. commandTimeout is for
+// a pass that is under way to end.
+const (
+	socketName     = "drover.sock"
+	commandTimeout = 30 * time.Second
+	maxCommand     = 4 << 10
+)
+
+// order is what a person asks for, on its way to the daemon; verdict what the daemon answers.
+type order struct {
+	Release string               `json:"release"`
+	Kind    strategy.CommandKind `json:"kind"`
+	By      string               `json:"by"`
+}
+
+type obeyed struct {
+	Rollout strategy.Rollout `json:"rollout"`
+	Error   string           `json:"error,omitempty"`
+}
+
+// serveCommands listens on the socket until ctx is done. A socket that a dead daemon left is taken over; a live one's is
+// not.
+func serveCommands(ctx context.Context, group *errgroup.Group, dir string, loop *reconcile.Loop) error {
+	path := filepath.Join(dir, socketName)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the state directory: %w", err)
+	}
+	dialer := net.Dialer{Timeout: time.Second}
+	if conn, err := dialer.DialContext(ctx, "unix", path); err == nil {
+		return errors.Join(fmt.Errorf("another drover runs on the state directory %s: stop it, or set another state_dir", dir), conn.Close())
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("take over the socket of an earlier run: %w", err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	if err != nil {
+		return fmt.Errorf("listen for commands: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return errors.Join(fmt.Errorf("keep the socket to its owner: %w", err), listener.Close())
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /command", func(w http.ResponseWriter, r *http.Request) { obey(w, r, loop) })
+	serveOn(ctx, group, listener, mux)
+	return nil
+}
+
+func obey(w http.ResponseWriter, r *http.Request, loop *reconcile.Loop) {
+	var asked order
+	if err := json.NewDecoder(io.LimitReader(r.Body, maxCommand)).Decode(&asked); err != nil {
+		http.Error(w, "read the command: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), commandTimeout)
+	defer cancel()
+	var answer obeyed
+	rollout, err := loop.Do(ctx, asked.Release, strategy.Command{Kind: asked.Kind, By: asked.By})
+	if err != nil {
+		answer.Error = err.Error()
+	}
+	answer.Rollout = rollout
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(answer); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
+}
+
+// runCommand makes the subcommand that sends one kind of command to the daemon.
+func runCommand(kind strategy.CommandKind) func(context.Context, *console, []string) int {
+	return func(ctx context.Context, c *console, args []string) int {
+		f := c.flags(string(kind), string(kind)+" [-config drover.hcl] RELEASE")
+		path := f.String("config", "drover.hcl", "Drover's own configuration")
+		if code, done := parse(f, args); done {
+			return code
+		}
+		if f.NArg() != 1 {
+			f.Usage()
+			return 1
+		}
+		conf, err := readConfig(*path)
+		if err != nil {
+			return c.fail(err)
+		}
+		rollout, err := send(ctx, conf.StateDir, order{Release: f.Arg(0), Kind: kind, By: person()})
+		if err != nil {
+			return c.fail(err)
+		}
+		if problem := strategy.Unobeyed(kind, rollout); problem != "" {
+			return c.fail(fmt.Errorf("%s %s: %s", kind, f.Arg(0), problem))
+		}
+		c.printf("%s: %s\n", f.Arg(0), rollout.Reason.Text)
+		return 0
+	}
+}
+
+// send gives an order to the daemon of the state directory, and returns the rollout after it.
+func send(ctx context.Context, dir string, o order) (strategy.Rollout, error) {
+	path := filepath.Join(dir, socketName)
+	client := &http.Client{Timeout: commandTimeout + 5*time.Second, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		},
+	}}
+	defer client.CloseIdleConnections()
+	text, err := json.Marshal(o)
+	if err != nil {
+		return strategy.Rollout{}, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://drover/command", bytes.NewReader(text))
+	if err != nil {
+		return strategy.Rollout{}, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return strategy.Rollout{}, fmt.Errorf("no drover answers at %s: run this where `drover run` runs, with its configuration (%w)", path, err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		said, err := io.ReadAll(io.LimitReader(response.Body, maxCommand))
+		return strategy.Rollout{}, errors.Join(fmt.Errorf("the daemon refused: %s", strings.TrimSpace(string(said))), err)
+	}
+	var answer obeyed
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		return strategy.Rollout{}, fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	if answer.Error != "" {
+		return answer.Rollout, errors.New(answer.Error)
+	}
+	return answer.Rollout, nil
+}
+
+// person is who sits at the terminal, for the timeline.
+func person() string {
+	if name := os.Getenv("SUDO_USER"); name != "" {
+		return name
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return "somebody"
+}
