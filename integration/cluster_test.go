@@ -2,11 +2,8 @@ package integration_test
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -14,7 +11,6 @@ import (
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/drover-dev/drover/providers/nomad"
-	"github.com/drover-dev/drover/providers/nomad/nomadagent"
 	"github.com/drover-dev/drover/providers/providertest"
 	"github.com/drover-dev/drover/strategy"
 )
@@ -24,44 +20,6 @@ const (
 	checkoutJobspec = "../examples/checkout/releases/checkout-api/checkout-api.nomad.hcl"
 	checkoutPath    = "releases/checkout-api/checkout-api.nomad.hcl"
 )
-
-// agent and service are shared by all tests: one agent takes seconds to start.
-var (
-	agent   *nomadagent.Agent
-	service string // the demo's binary
-)
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "drover-integration-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "make a directory for the tests:", err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	service = filepath.Join(dir, "checkout")
-	build := exec.Command("go", "build", "-o", service, "./examples/checkout/service")
-	build.Dir = ".."
-	if said, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the demo service: %v\n%s", err, said)
-		return 1
-	}
-	agent, err = startAgent(context.Background(), filepath.Join(dir, "nomad"))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := agent.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
 
 // checkout is the demo's job at a version.
 func checkout(t *testing.T) func(version string, replicas int) strategy.JobSource {
@@ -118,13 +76,4 @@ func TestNomadCluster(t *testing.T) {
 			Eventually: eventually,
 		}
 	})
-}
-
-// startAgent starts an agent from the Nomad binary that is found.
-func startAgent(ctx context.Context, dir string) (*nomadagent.Agent, error) {
-	binary, err := nomadagent.Binary()
-	if err != nil {
-		return nil, err
-	}
-	return nomadagent.Start(ctx, dir, binary)
 }
