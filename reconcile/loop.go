@@ -246,7 +246,9 @@ func (l *Loop) store(ctx context.Context, t *tracked, now time.Time) error {
 	r := t.record.Rollout
 	// What counts from a baseline that nobody remembers is lost in a crash, and with it the verdict it led to.
 	baseline := len(r.Evidence.Prev) > 0 && len(t.stored.Evidence.Prev) == 0
-	if !r.Differs(t.stored) && !baseline && (!r.InMotion() || now.Sub(t.storedAt) < saveEvery) {
+	// What a release rests on is read by people for a long time.
+	restsAnew := !r.InMotion() && r.Reason.Code != t.stored.Reason.Code
+	if !r.Differs(t.stored) && !baseline && !restsAnew && (!r.InMotion() || now.Sub(t.storedAt) < saveEvery) {
 		return nil
 	}
 	index, err := l.opts.Ledger.Store(ctx, t.record)

@@ -54,6 +54,9 @@ func (l *Loop) preview(ctx context.Context, name string, t *tracked, now time.Ti
 	o := l.observe(ctx, name, t)
 	p := Preview{Release: name, Desired: o.Desired, Now: t.record.Rollout, Live: o.Cluster}
 	p.Next, _, p.Reason = strategy.Advance(p.Now, o, now)
+	if p.Starts() && len(p.Next.Timeline) > 0 {
+		p.Reason = p.Next.Timeline[0].Reason
+	}
 	switch {
 	case o.Desired == nil:
 		p.Problem = o.GitProblem

@@ -114,7 +114,9 @@ func printSteps(c *console, p reconcile.Preview) {
 	if len(plan.Gates) == 0 {
 		c.printf("    warning: no gates: only crashes and failing checks end this rollout\n")
 	}
-	c.printf("    promote, about %s in all\n", plan.Bake()+plan.Standby)
+	if p.Next.Phase != strategy.First {
+		c.printf("    promote, about %s in all\n", plan.Bake()+plan.Standby)
+	}
 }
 
 func gateText(g strategy.Gate) string {
