@@ -24,23 +24,9 @@ func (l *Loop) perform(ctx context.Context, t *tracked, actions []strategy.Actio
 func (l *Loop) act(ctx context.Context, t *tracked, a strategy.Action, now time.Time) error {
 	switch a.Kind {
 	case strategy.ActSetSplit:
-		traffic, err := l.router(l.routerOf(a.Split.Release))
-		if err != nil {
-			return err
-		}
-		if err := traffic.Router.Apply(ctx, *a.Split); err != nil {
-			return fmt.Errorf("set the weight to %s: %w", a.Split.Weight, err)
-		}
+		return l.setSplit(ctx, *a.Split)
 	case strategy.ActRegister:
-		r := *a.Registration
-		r.Marker.Instance = l.opts.Instance
-		unchanged, err := l.opts.Cluster.Register(ctx, r)
-		if err != nil {
-			return fmt.Errorf("register %s as %s: %w", r.Marker.Revision, r.Marker.Role, err)
-		}
-		if unchanged {
-			t.unchanged = r.Marker.Rollout
-		}
+		return l.register(ctx, t, *a.Registration)
 	case strategy.ActPromote:
 		if err := l.opts.Cluster.Promote(ctx, a.Job, a.Deployment); err != nil {
 			return fmt.Errorf("promote deployment %s: %w", a.Deployment, err)
@@ -65,6 +51,29 @@ func (l *Loop) act(ctx context.Context, t *tracked, a strategy.Action, now time.
 		return l.smoke(ctx, t, a)
 	case strategy.ActDeliver:
 		return l.deliver(ctx, t, *a.Task, now)
+	}
+	return nil
+}
+
+func (l *Loop) setSplit(ctx context.Context, split strategy.Split) error {
+	traffic, err := l.router(l.routerOf(split.Release))
+	if err != nil {
+		return err
+	}
+	if err := traffic.Router.Apply(ctx, split); err != nil {
+		return fmt.Errorf("set the weight to %s: %w", split.Weight, err)
+	}
+	return nil
+}
+
+func (l *Loop) register(ctx context.Context, t *tracked, r strategy.Registration) error {
+	r.Marker.Instance = l.opts.Instance
+	unchanged, err := l.opts.Cluster.Register(ctx, r)
+	if err != nil {
+		return fmt.Errorf("register %s as %s: %w", r.Marker.Revision, r.Marker.Role, err)
+	}
+	if unchanged {
+		t.unchanged = r.Marker.Rollout
 	}
 	return nil
 }

@@ -157,10 +157,6 @@ func acts() []string {
 	return []string{callRegister, callPromote, callStop, callMarkGood, callReplace, callApply, callStore, callPush, callIssue}
 }
 
-func looks() []string {
-	return []string{callParse, callObserve, callRead, callSample, callLoad, callHead, callFiles, callLog}
-}
-
 // keepingCluster is a cluster that keeps versions by a tag.
 type keepingCluster interface {
 	reconcile.Cluster

@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -63,9 +64,7 @@ func TestOnlyWhatChangedIsResolvedAgain(t *testing.T) {
 func merged(all ...map[string]string) map[string]string {
 	files := map[string]string{}
 	for _, some := range all {
-		for path, text := range some {
-			files[path] = text
-		}
+		maps.Copy(files, some)
 	}
 	return files
 }

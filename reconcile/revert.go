@@ -49,7 +49,7 @@ func (l *Loop) tryRevert(ctx context.Context, release string, task strategy.Task
 		return "", fmt.Errorf("read the history of %s: %w", head.Short(), err)
 	}
 	if now.revision != task.Bad {
-		return h.alreadyGone(ctx, log, task, now)
+		return h.alreadyGone(ctx, log, now)
 	}
 	failed, good, err := h.find(ctx, log, task)
 	if err != nil {
@@ -141,7 +141,7 @@ func (h *history) find(ctx context.Context, log []strategy.Commit, task strategy
 }
 
 // alreadyGone says why there is nothing to revert: somebody, or an earlier try of ours, was first.
-func (h *history) alreadyGone(ctx context.Context, log []strategy.Commit, task strategy.Task, now *asked) (string, error) {
+func (h *history) alreadyGone(ctx context.Context, log []strategy.Commit, now *asked) (string, error) {
 	if now.release == nil {
 		return "nothing reverted: the release cannot be read from Git any more", nil
 	}

@@ -69,7 +69,7 @@ func playScenario(t *testing.T, path string) {
 	if err != nil {
 		t.Fatalf("read the scenario: %v", err)
 	}
-	w := newWorld(t, 400)
+	w := newWorld(t, 600)
 	s := &scenario{world: w, archive: archive, behaviours: map[string]sim.Behaviour{}}
 	s.history = newHistory(w.clock)
 	w.notify = s.history.decided

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -121,9 +122,7 @@ func newStill(releases int) *still {
 	s.repo = newRepository(func() time.Time { return s.now })
 	files := map[string]string{}
 	for n := range releases {
-		for path, text := range stillRelease(fmt.Sprintf("service-%05d", n), "1.0.0") {
-			files[path] = text
-		}
+		maps.Copy(files, stillRelease(fmt.Sprintf("service-%05d", n), "1.0.0"))
 	}
 	s.repo.commit(person, "Release everything", files)
 	p := s.boundary.process()

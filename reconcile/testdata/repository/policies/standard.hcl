@@ -1,7 +1,7 @@
 policy "standard" {
   strategy "canary" {
     weights = ["5%", "50%", "100%"]
-    bake    = "30s"
+    bake    = "20s"
   }
 
   gate "errors" {
