@@ -38,6 +38,12 @@ func (m *machine) reversing() Reason {
 		m.give(m.split(m.promotedShare(), false))
 		return waiting("back on %s; waiting for the other allocations to end", m.Canary.Revision)
 	}
+	return m.reverseOnward()
+}
+
+// reverseOnward waits for the canaries of the way back, gives them all traffic, and promotes them.
+func (m *machine) reverseOnward() Reason {
+	d := m.o.Cluster.Deployment
 	if d.ID == "" || !m.allReady() {
 		m.give(m.split(min(m.Weight, m.carries()), false))
 		ready, want := m.readiness()

@@ -46,7 +46,7 @@ func realStage(ctx context.Context, dir, nomadBinary, service string, logger *sl
 		step:     func(ctx context.Context) (time.Time, error) { return time.Now(), pause(ctx, 250*time.Millisecond) },
 		answered: users.answered,
 		every:    4 * time.Second, patience: 3 * time.Minute,
-		stop: func() error { return errors.Join(users.stop(), agent.Stop()) },
+		stop: func() error { users.stop(); return agent.Stop() },
 	}
 	s.options = func(repository string) (reconcile.Options, error) {
 		path, listen, err := writeDemoConfig(dir, agent.Address, repository)
@@ -187,11 +187,10 @@ func (u *users) answered() map[string]float64 {
 	return maps.Clone(u.versions)
 }
 
-func (u *users) stop() error {
+func (u *users) stop() {
 	if u.cancel != nil {
 		u.cancel()
 	}
 	u.group.Wait()
 	u.client.CloseIdleConnections()
-	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,8 +49,7 @@ func (t *timeline) decided(d reconcile.Decision) {
 
 // why is the reason of the move, and of the moves that the same decision passed through.
 func (t *timeline) why(d reconcile.Decision) string {
-	for i := len(d.After.Timeline) - 1; i >= 0; i-- {
-		e := d.After.Timeline[i]
+	for _, e := range slices.Backward(d.After.Timeline) {
 		if !e.At.Equal(d.At) {
 			break
 		}

@@ -65,6 +65,7 @@ func eventually(t *testing.T, n *sim.Nomad, what string, condition func() bool) 
 func TestCluster(t *testing.T) {
 	jobspec := readCheckout(t)
 	providertest.TestCluster(t, func(t *testing.T) providertest.ClusterHarness {
+		t.Helper()
 		n := sim.New(sim.Config{Start: start, Seed: 1, Namespaces: []string{"shop"}})
 		t.Cleanup(func() {
 			if unknown := n.Unknown(); len(unknown) > 0 {

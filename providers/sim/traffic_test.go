@@ -19,6 +19,7 @@ var (
 
 func TestRouter(t *testing.T) {
 	providertest.TestRouter(t, func(t *testing.T) providertest.RouterHarness {
+		t.Helper()
 		n := sim.New(sim.Config{Start: start, Seed: 7})
 		traffic := n.Traffic(sim.Load{})
 		return providertest.RouterHarness{

@@ -305,7 +305,7 @@ func (a *Agent) lastLog() string {
 func freePorts(n int) ([]int, error) {
 	var ports []int
 	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // It is closed at once.
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}
