@@ -63,8 +63,12 @@ check: fmt-check vet lint unit ## Format, vet, lint, and the unit tests with the
 	@echo "make check: all passed"
 
 .PHONY: unit
-unit: need-git need-cc
+unit: need-git need-cc explore
 	@go test -race -timeout 20m ./...
+
+.PHONY: explore
+explore: ## Try every order of two disturbances at every tick of a rollout, and print the number of states
+	@go test -count=1 -v -run '^TestExplore$$' ./strategy/
 
 .PHONY: integration
 integration: need-git $(BIN)/nomad ## The conformance suites and stories on a real Nomad
