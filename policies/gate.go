@@ -1,7 +1,6 @@
 package policies
 
 import (
-	"slices"
 	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
@@ -181,30 +180,19 @@ func toleranceOf(expr hcl.Expression, points bool) (strategy.Tolerance, hcl.Diag
 	return strategy.Tolerance{}, faults("Invalid tolerance", expr.Range(), "max_vs_stable = %q is not a limit against stable: write %s.", text, forms)
 }
 
-// mergeGates is the gates of a policy with those of a release put over them, by name and each as a whole.
+func (r gateRule) name() string { return r.gate.Name }
+func (r gateRule) off() bool    { return r.disabled }
+
+// mergeGates is the gates of a policy with those of a release put over them.
 func mergeGates(policy, release []gateRule) ([]strategy.Gate, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
-	merged := slices.Clone(policy)
-	var names []string
-	for _, rule := range policy {
-		names = append(names, rule.gate.Name)
-	}
-	for _, rule := range release {
-		i := slices.Index(names, rule.gate.Name)
-		switch {
-		case i >= 0:
-			merged[i] = rule
-		case rule.disabled:
-			diags = append(diags, fault("Unknown gate", rule.at, "There is no gate %q in the policy to be disabled.%s", rule.gate.Name, didYouMean(rule.gate.Name, names)))
-		default:
-			merged = append(merged, rule)
-		}
+	merged, strays := overlay(policy, release)
+	for _, rule := range strays {
+		diags = append(diags, fault("Unknown gate", rule.at, "There is no gate %q in the policy to be disabled.%s", rule.gate.Name, didYouMean(rule.gate.Name, namesOf(policy))))
 	}
 	var gates []strategy.Gate
 	for _, rule := range merged {
-		if !rule.disabled {
-			gates = append(gates, rule.gate)
-		}
+		gates = append(gates, rule.gate)
 	}
 	return gates, diags
 }

@@ -103,22 +103,46 @@ func TestTooManyVariables(t *testing.T) {
 }
 
 func TestTooManyOfAKind(t *testing.T) {
-	var weights, gates, labels, files []string
+	var weights, gates, smokes, labels, files []string
 	for i := range 51 {
 		weights = append(weights, fmt.Sprint(i+1))
 		gates = append(gates, fmt.Sprintf("gate \"g%d\" {\nmetric = \"requests\"\nmin = 1\n}", i))
+		smokes = append(smokes, fmt.Sprintf("smoke \"s%d\" {\npath = \"/\"\n}", i))
 		labels = append(labels, fmt.Sprintf("%q", fmt.Sprint("l", i)))
 		files = append(files, `"v.hcl"`)
 	}
 	list := func(items []string) string { return "[" + strings.Join(items, ", ") + "]" }
 	for want, lines := range map[string][]string{
-		"Too many steps":     {"strategy \"canary\" {", "weights = " + list(weights), "bake = \"1m\"", "}"},
-		"Too many gates":     gates[:21],
+		"Too many steps": {"strategy \"canary\" {", "weights = " + list(weights), "bake = \"1m\"", "}"},
+		"Too many gates": gates[:21],
+
+		"Too many smoke checks": smokes[:21],
+		"Smoke checks too long": {"smoke \"s\" {", "path = \"/" + strings.Repeat("x", 4096) + "\"", "}"},
+
 		"Too many labels":    {"rollback {", "labels = " + list(labels[:21]), "}"},
 		"Too many var files": {"var_files = " + list(files)},
 	} {
 		t.Run(want, func(t *testing.T) {
 			only(t, treeOf("job", "job", "v.hcl", "", "release.hcl", release(lines...)), want)
 		})
+	}
+}
+
+func TestLimitsAreAllowed(t *testing.T) {
+	lines := []string{"strategy \"blue-green\" {", "bake = \"1m\"", "standby = \"10m\"", "weights = ["}
+	for i := range 49 {
+		lines[3] += fmt.Sprintf("%d, ", i+1)
+	}
+	lines[3] += "]"
+	lines = append(lines, "}", "max_duration = \"60m1s\"")
+	for i := range 20 {
+		lines = append(lines, fmt.Sprintf("smoke \"s%02d\" {\npath = \"/%s\"\ntimeout = \"1m\"\nretries = 10\nstatus = 599\n}", i, strings.Repeat("x", 200)))
+	}
+	releases, mistakes := policies.Load(treeOf("job", "job", "release.hcl", release(lines...)), policies.Options{})
+	if len(releases) != 1 || len(mistakes) > 0 {
+		t.Fatalf("what is just within the limits is refused:\n%s", details(mistakes))
+	}
+	if plan := releases[0].Plan; len(plan.Steps) != 50 || len(plan.Smoke) != 20 {
+		t.Errorf("got %d steps and %d smoke checks, want 50 and 20", len(plan.Steps), len(plan.Smoke))
 	}
 }

@@ -226,9 +226,10 @@ func readTree(t *testing.T, folder string) strategy.Tree {
 
 func TestBuiltinPolicies(t *testing.T) {
 	want := map[string]string{
-		"builtin/standard": "5-25-50-100",
-		"builtin/cautious": "1-5-10-25-50-100",
-		"builtin/fast":     "20-50-100",
+		"builtin/standard":   "5-25-50-100",
+		"builtin/cautious":   "1-5-10-25-50-100",
+		"builtin/fast":       "20-50-100",
+		"builtin/blue-green": "100",
 	}
 	if got := len(policies.Builtin()); got != len(want) {
 		t.Errorf("got %d shipped policies, want %d", got, len(want))
@@ -246,8 +247,11 @@ func TestBuiltinPolicies(t *testing.T) {
 		if got := plan.Weights(); got != weights {
 			t.Errorf("%s has weights %s, want %s", name, got, weights)
 		}
-		if len(plan.Gates) == 0 || plan.Bake()*2 > plan.MaxDuration {
+		if len(plan.Gates) == 0 || (plan.Bake()+plan.Standby)*2 > plan.MaxDuration {
 			t.Errorf("%s: %d gates, bakes %s of %s", name, len(plan.Gates), plan.Bake(), plan.MaxDuration)
+		}
+		if blueGreen := name == "builtin/blue-green"; (plan.Kind == strategy.KindBlueGreen) != blueGreen || (plan.Standby > 0) != blueGreen {
+			t.Errorf("%s is %q with a standby of %s", name, plan.Kind, plan.Standby)
 		}
 	}
 }
@@ -265,5 +269,25 @@ func TestDetailShowsSource(t *testing.T) {
 	}}
 	if diff := cmp.Diff(want, mistakes); diff != "" {
 		t.Errorf("mistakes (-want +got):\n%s", diff)
+	}
+}
+
+// TestReleasesShareNothing holds that what is done to the plan of one release does not reach another of its policy.
+func TestReleasesShareNothing(t *testing.T) {
+	file := func(name string) string {
+		return fmt.Sprintf("release %q {\n version = \"1\"\n jobspec = \"../job\"\n policy = \"p\"\n}\n", name)
+	}
+	tree := treeOf("job", "job", "a/release.hcl", file("a"), "b/release.hcl", file("b"),
+		"policies/p.hcl", "policy \"p\" {\n smoke \"s\" {\n path = \"/\"\n header = { X-Version = \"1\" }\n }\n strategy \"blue-green\" {\n weights = [10]\n bake = \"1m\"\n }\n}\n")
+	releases, mistakes := policies.Load(tree, policies.Options{})
+	if len(releases) != 2 || len(mistakes) > 0 {
+		t.Fatalf("got %v and\n%s", names(releases), details(mistakes))
+	}
+	releases[0].Plan.Smoke[0].Header["X-Version"] = "2"
+	releases[0].Plan.Smoke[0].Path = "/changed"
+	releases[0].Plan.Steps[0].Weight = strategy.Percent(90)
+	other := releases[1].Plan
+	if other.Smoke[0].Header["X-Version"] != "1" || other.Smoke[0].Path != "/" || other.Steps[0].Weight != strategy.Percent(10) {
+		t.Errorf("the other release changed too: %+v", other)
 	}
 }

@@ -51,6 +51,11 @@ func decodePolicyBlock(block *hcl.Block) (policy, hcl.Diagnostics) {
 			diags = append(diags, fault("Unknown gate", rule.at, "A policy has nothing to disable: leave gate %q out.", rule.gate.Name))
 		}
 	}
+	for _, rule := range p.settings.smokes {
+		if rule.disabled {
+			diags = append(diags, fault("Unknown smoke check", rule.at, "A policy has nothing to disable: leave smoke check %q out.", rule.smoke.Name))
+		}
+	}
 	p.broken = diags.HasErrors()
 	return p, diags
 }

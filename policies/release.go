@@ -24,7 +24,7 @@ var reservedNames = []string{"plan"}
 
 func releaseSchema() *hcl.BodySchema {
 	schema := settingsSchema()
-	for _, name := range []string{"version", "jobspec", "policy", "var_files", "namespace", "attempt"} {
+	for _, name := range []string{"version", "jobspec", "policy", "var_files", "namespace", "attempt", "hold_at"} {
 		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: name})
 	}
 	schema.Blocks = append(schema.Blocks, hcl.BlockHeaderSchema{Type: "variables"}, hcl.BlockHeaderSchema{Type: "traffic"})
@@ -52,6 +52,11 @@ func (l *loader) decodeReleaseBlock(block *hcl.Block) (strategy.Release, hcl.Dia
 			d = faults("Invalid namespace", attr.Expr.Range(), "A Nomad namespace is named with letters, digits and -, at most 128 of them.")
 		}
 		r.Source.Namespace = name
+		diags = append(diags, d...)
+	}
+	if attr := attrs["hold_at"]; attr != nil {
+		at, d := percentOf("hold_at", attr.Expr)
+		r.HoldAt = &at
 		diags = append(diags, d...)
 	}
 	blocks := content.Blocks.ByType()

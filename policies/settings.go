@@ -15,8 +15,9 @@ const defaultMaxDuration = 2 * time.Hour
 
 // settings is what a policy says, and what a release may say for itself. What is nil was left out.
 type settings struct {
-	strategy    *canaryStrategy
+	strategy    *rolloutStrategy
 	gates       []gateRule
+	smokes      []smokeRule
 	rollback    rollbackRule
 	maxDuration *time.Duration
 	// at is where the time of the rollout is decided, for complaints about it.
@@ -30,6 +31,7 @@ func settingsSchema() hcl.BodySchema {
 		Blocks: []hcl.BlockHeaderSchema{
 			{Type: "strategy", LabelNames: []string{"name"}},
 			{Type: "gate", LabelNames: []string{"name"}},
+			{Type: "smoke", LabelNames: []string{"name"}},
 			{Type: "rollback"},
 		},
 	}
@@ -43,12 +45,14 @@ func decodeSettings(content *hcl.BodyContent) (settings, hcl.Diagnostics) {
 
 	if block, d := single(blocks["strategy"]); block != nil {
 		diags = append(diags, d...)
-		canary, d := decodeStrategyBlock(block)
-		s.strategy, s.at = &canary, block.DefRange.Ptr()
+		rollout, d := decodeStrategyBlock(block)
+		s.strategy, s.at = &rollout, block.DefRange.Ptr()
 		diags = append(diags, d...)
 	}
 	gates, d := decodeGates(blocks["gate"])
 	s.gates = gates
+	diags = append(diags, d...)
+	s.smokes, d = decodeSmokes(blocks["smoke"])
 	diags = append(diags, d...)
 	if block, d := single(blocks["rollback"]); block != nil {
 		diags = append(diags, d...)
@@ -81,11 +85,16 @@ func single(blocks hcl.Blocks) (*hcl.Block, hcl.Diagnostics) {
 // under is the plan of a release: what it says itself, completed from its policy, completed from the defaults. at is
 // the place to complain at when none of its own values is to blame.
 func (s settings) under(policy, standard settings, at hcl.Range) (strategy.Plan, hcl.Diagnostics) {
-	canary := cmp.Or(s.strategy, policy.strategy, standard.strategy)
+	rollout := cmp.Or(s.strategy, policy.strategy, standard.strategy)
 	gates, diags := mergeGates(policy.gates, s.gates)
+	smokes, d := mergeSmokes(policy.smokes, s.smokes, at)
+	diags = append(diags, d...)
 	plan := strategy.Plan{
-		Steps:       slices.Clone(canary.steps),
-		Canaries:    canary.canaries,
+		Kind:        rollout.kind,
+		Steps:       slices.Clone(rollout.steps),
+		Standby:     rollout.standby,
+		Smoke:       smokes,
+		Canaries:    rollout.canaries,
 		Gates:       gates,
 		Rollback:    s.rollback.under(policy.rollback),
 		MaxDuration: defaultMaxDuration,
@@ -96,10 +105,21 @@ func (s settings) under(policy, standard settings, at hcl.Range) (strategy.Plan,
 	if len(plan.Gates) > maxGates {
 		diags = append(diags, fault("Too many gates", at, "The release has %d gates with those of its policy; at most %d are judged.", len(plan.Gates), maxGates))
 	}
-	if bake := plan.Bake(); bake >= plan.MaxDuration {
-		diags = append(diags, fault("Rollout without end", *cmp.Or(s.at, &at),
+	return plan, append(diags, checkEnd(plan, *cmp.Or(s.at, &at))...)
+}
+
+// checkEnd refuses a plan whose time is over before it has gone through.
+func checkEnd(plan strategy.Plan, at hcl.Range) hcl.Diagnostics {
+	bake := plan.Bake()
+	switch {
+	case bake >= plan.MaxDuration:
+		return faults("Rollout without end", at,
 			"The steps bake for %s in all, and after max_duration = %s the rollout is aborted: it could never be promoted. Raise max_duration or shorten the bakes.",
-			bake, plan.MaxDuration))
+			bake, plan.MaxDuration)
+	case bake+plan.Standby >= plan.MaxDuration:
+		return faults("Standby cut short", at,
+			"The steps bake for %s in all and the old revision stands by for %s, but after max_duration = %s it ends. Raise max_duration or shorten the standby.",
+			bake, plan.Standby, plan.MaxDuration)
 	}
-	return plan, diags
+	return nil
 }

@@ -12,49 +12,78 @@ import (
 // maxSteps keeps the plan of a rollout small enough for its record.
 const maxSteps = 50
 
-// canaryStrategy is a strategy "canary" block.
-type canaryStrategy struct {
+// rolloutStrategy is a strategy block.
+type rolloutStrategy struct {
+	kind     strategy.Kind
 	steps    []strategy.Step
+	standby  time.Duration
 	canaries strategy.Canaries
 }
 
+// decodeStrategyBlock reads a strategy, each kind of which has a schema of its own.
+func decodeStrategyBlock(block *hcl.Block) (rolloutStrategy, hcl.Diagnostics) {
+	var s rolloutStrategy
+	var diags hcl.Diagnostics
+	switch name := block.Labels[0]; strategy.Kind(name) {
+	case strategy.KindCanary:
+		s, diags = decodeCanary(block)
+	case strategy.KindBlueGreen:
+		s, diags = decodeBlueGreen(block)
+	default:
+		known := []string{string(strategy.KindCanary), string(strategy.KindBlueGreen)}
+		return s, faults("Unknown strategy", block.LabelRanges[0], "There is no strategy %q: write %s.%s", name, quoted(known), didYouMean(name, known))
+	}
+	if len(s.steps) > maxSteps {
+		diags = append(diags, fault("Too many steps", block.DefRange, "There are %d steps; a strategy has at most %d.", len(s.steps), maxSteps))
+	}
+	return s, diags
+}
+
 var canarySchema = &hcl.BodySchema{
-	Attributes: []hcl.AttributeSchema{{Name: "weights"}, {Name: "bake"}, {Name: "canaries"}},
+	// What only blue-green has is read to be refused with the reason.
+	Attributes: []hcl.AttributeSchema{{Name: "weights"}, {Name: "bake"}, {Name: "canaries"}, {Name: "standby"}, {Name: "step_bake"}},
 	Blocks:     []hcl.BlockHeaderSchema{{Type: "step"}},
 }
 
-// decodeStrategyBlock reads a strategy, written with weights and one bake, or with a block for each step.
-func decodeStrategyBlock(block *hcl.Block) (canaryStrategy, hcl.Diagnostics) {
-	var s canaryStrategy
-	if name := block.Labels[0]; name != "canary" {
-		return s, faults("Unknown strategy", block.LabelRanges[0],
-			"There is no strategy %q: write strategy \"canary\". A blue-green release is one with the only weight 100.%s", name, didYouMean(name, []string{"canary"}))
-	}
+// decodeCanary reads a strategy of rising weights, written with weights and one bake, or with a block for each step.
+func decodeCanary(block *hcl.Block) (rolloutStrategy, hcl.Diagnostics) {
+	s := rolloutStrategy{kind: strategy.KindCanary}
 	content, diags := block.Body.Content(canarySchema)
 	weights, bake := content.Attributes["weights"], content.Attributes["bake"]
 	var d hcl.Diagnostics
 	switch {
 	case len(content.Blocks) > 0:
-		for _, attr := range []*hcl.Attribute{weights, bake} {
-			if attr != nil {
-				diags = append(diags, fault("Steps said twice", attr.Range, "With step blocks each step has its own weight and bake. Leave out %s, or the step blocks.", attr.Name))
-			}
-		}
-		s.steps, d = decodeSteps(content.Blocks)
+		diags = append(diags, saidTwice(weights, bake)...)
+		s.steps, d = decodeSteps(content.Blocks, rising{})
 	case weights == nil:
 		d = faults("Missing steps", block.DefRange, "A strategy needs weights = [5, 25, 50, 100] with bake = \"5m\", or step blocks.")
 	default:
 		s.steps, d = decodeWeights(block, weights, bake)
 	}
 	diags = append(diags, d...)
-	if len(s.steps) > maxSteps {
-		diags = append(diags, fault("Too many steps", block.DefRange, "There are %d steps; a strategy has at most %d.", len(s.steps), maxSteps))
-	}
 	if attr := content.Attributes["canaries"]; attr != nil {
 		s.canaries, d = canariesOf(attr.Expr)
 		diags = append(diags, d...)
 	}
+	if attr := content.Attributes["standby"]; attr != nil {
+		diags = append(diags, fault("Unfitting attribute", attr.NameRange,
+			"A canary strategy has no standby: the old revision ends when the new one is promoted. To keep it beside the new one for a while, use strategy \"blue-green\"."))
+	}
+	if attr := content.Attributes["step_bake"]; attr != nil {
+		diags = append(diags, fault("Unfitting attribute", attr.NameRange, "In strategy \"canary\" bake is that of every step. Leave step_bake out, or write step blocks."))
+	}
 	return s, diags
+}
+
+// saidTwice refuses the attributes that step blocks stand in for.
+func saidTwice(attrs ...*hcl.Attribute) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, attr := range attrs {
+		if attr != nil {
+			diags = append(diags, fault("Steps said twice", attr.Range, "With step blocks each step has its own weight and bake. Leave out %s, or the step blocks.", attr.Name))
+		}
+	}
+	return diags
 }
 
 // decodeWeights reads the short form: a list of weights, and one bake for all of them.
@@ -68,22 +97,28 @@ func decodeWeights(block *hcl.Block, weights, bake *hcl.Attribute) ([]strategy.S
 		pause, _, d = durationOf("bake", "5m", bake.Expr)
 		diags = append(diags, d...)
 	}
-	items, d := hcl.ExprList(weights.Expr)
+	steps, d := weightList(weights.Expr, pause, rising{})
+	if len(steps) == 0 && !d.HasErrors() {
+		d = faults("Missing steps", weights.Expr.Range(), "A strategy needs at least one weight, such as [5, 25, 50, 100].")
+	}
+	return steps, append(diags, d...)
+}
+
+// weightList reads a list of weights, each of them a step with the given bake.
+func weightList(expr hcl.Expression, bake time.Duration, rise rising) ([]strategy.Step, hcl.Diagnostics) {
+	items, d := hcl.ExprList(expr)
 	if d.HasErrors() {
-		return nil, append(diags, fault("Wrong type", weights.Expr.Range(), "weights must be a list such as [5, 25, 50, 100]."))
+		return nil, faults("Wrong type", expr.Range(), "weights must be a list such as [5, 25, 50].")
 	}
-	if len(items) == 0 {
-		diags = append(diags, fault("Missing steps", weights.Expr.Range(), "A strategy needs at least one weight, such as [5, 25, 50, 100]."))
-	}
+	var diags hcl.Diagnostics
 	var steps []strategy.Step
-	var rise rising
 	for _, item := range items {
 		w, d := weightOf("weight", item)
 		if !d.HasErrors() {
 			d = rise.next(w, item.Range())
 		}
 		diags = append(diags, d...)
-		steps = append(steps, strategy.Step{Weight: w, Bake: pause})
+		steps = append(steps, strategy.Step{Weight: w, Bake: bake})
 	}
 	return steps, diags
 }
@@ -91,10 +126,9 @@ func decodeWeights(block *hcl.Block, weights, bake *hcl.Attribute) ([]strategy.S
 var stepSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "weight"}, {Name: "bake"}}}
 
 // decodeSteps reads the long form: a block for each step.
-func decodeSteps(blocks hcl.Blocks) ([]strategy.Step, hcl.Diagnostics) {
+func decodeSteps(blocks hcl.Blocks, rise rising) ([]strategy.Step, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	var steps []strategy.Step
-	var rise rising
 	for _, block := range blocks {
 		step, at, d := decodeStepBlock(block)
 		if !d.HasErrors() {
@@ -129,10 +163,16 @@ func decodeStepBlock(block *hcl.Block) (strategy.Step, hcl.Range, hcl.Diagnostic
 	return step, at, diags
 }
 
-// rising holds that each weight is above the one before.
-type rising struct{ last strategy.Weight }
+// rising holds that each weight is above the one before, and that those before a switch are not the switch.
+type rising struct {
+	last         strategy.Weight
+	beforeSwitch bool
+}
 
 func (r *rising) next(w strategy.Weight, at hcl.Range) hcl.Diagnostics {
+	if r.beforeSwitch && w >= strategy.Full {
+		return faults("Weight out of range", at, "In blue-green the steps before the switch are below 100%%; all traffic is switched after the last of them by itself. Leave %s out.", w)
+	}
 	if w <= r.last {
 		return faults("Weights not rising", at, "%s comes after %s; every weight must be above the one before it.", w, r.last)
 	}

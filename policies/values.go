@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"fmt"
 	"math"
 	"math/big"
 	"regexp"
@@ -100,6 +101,19 @@ func countOf(name string, expr hcl.Expression) (int, hcl.Diagnostics) {
 	return int(f), nil
 }
 
+// wholeOf is a whole number within bounds.
+func wholeOf(name string, lowest, highest int, expr hcl.Expression) (int, hcl.Diagnostics) {
+	want := fmt.Sprintf("a whole number from %d to %d", lowest, highest)
+	f, diags := numberOf(name, want, expr)
+	if diags.HasErrors() {
+		return 0, diags
+	}
+	if f < float64(lowest) || f > float64(highest) || f != math.Trunc(f) {
+		return 0, faults("Number out of range", expr.Range(), "%s must be %s.", name, want)
+	}
+	return int(f), nil
+}
+
 // quantity is the text of a value that carries its unit. unit names the unit and example shows it.
 func quantity(name, unit, example string, expr hcl.Expression) (string, hcl.Diagnostics) {
 	v, diags := constant(expr)
@@ -166,6 +180,15 @@ func parseDuration(text string) (time.Duration, bool) {
 
 // weightOf is a weight above 0, as "5%" or the number 5.
 func weightOf(name string, expr hcl.Expression) (strategy.Weight, hcl.Diagnostics) {
+	w, diags := percentOf(name, expr)
+	if !diags.HasErrors() && w == 0 {
+		return 0, faults("Weight out of range", expr.Range(), "%s must be above 0%% and at most 100%%.", name)
+	}
+	return w, diags
+}
+
+// percentOf is a weight from 0 on, as "5%" or the number 5.
+func percentOf(name string, expr hcl.Expression) (strategy.Weight, hcl.Diagnostics) {
 	v, diags := constant(expr)
 	if diags.HasErrors() {
 		return 0, diags
@@ -182,15 +205,15 @@ func weightOf(name string, expr hcl.Expression) (strategy.Weight, hcl.Diagnostic
 		return 0, hcl.Diagnostics{wrongType(name, `a percentage such as 25 or "25%"`, v, expr.Range())}
 	}
 	if strings.HasPrefix(text, "-") && plainNumber.MatchString(text[1:]) {
-		return 0, faults("Weight out of range", expr.Range(), "%s must be above 0%% and at most 100%%.", name)
+		return 0, faults("Weight out of range", expr.Range(), "%s cannot be below 0%%.", name)
 	}
 	if !plainNumber.MatchString(text) {
 		return 0, faults("Invalid weight", expr.Range(), "%s must be a percentage such as 25 or \"25%%\".", name)
 	}
 	hundredths, whole := hundredthsOf(text)
 	switch {
-	case hundredths <= 0 || hundredths > float64(strategy.Full):
-		return 0, faults("Weight out of range", expr.Range(), "%s must be above 0%% and at most 100%%.", name)
+	case hundredths > float64(strategy.Full):
+		return 0, faults("Weight out of range", expr.Range(), "%s must be at most 100%%.", name)
 	case !whole:
 		return 0, faults("Weight too fine", expr.Range(), "%s can be set in steps of 0.01%%.", name)
 	}

@@ -9,6 +9,9 @@ release "web" { # ERROR: Missing version # ERROR: Missing jobspec
   gate "c" { # ERROR: Missing quantile # ERROR: Missing threshold
     metric = "latency"
   }
+  smoke "home" { # ERROR: Missing path
+    status = 204
+  }
   gate "d" { # ERROR: Missing threshold
     metric = "requests"
   }

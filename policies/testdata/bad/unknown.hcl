@@ -16,6 +16,12 @@ release "web" {
   }
   gate { # ERROR: Missing name for gate
   }
+  smoke "home" {
+    path = "/"
+    stat = 200 # ERROR: Unsupported argument
+  }
+  smoke { # ERROR: Missing name for smoke
+  }
   rollback {
     commit = "pull-request" # ERROR: Unknown value
   }
