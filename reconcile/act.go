@@ -24,7 +24,7 @@ func (l *Loop) perform(ctx context.Context, t *tracked, actions []strategy.Actio
 func (l *Loop) act(ctx context.Context, t *tracked, a strategy.Action, now time.Time) error {
 	switch a.Kind {
 	case strategy.ActSetSplit:
-		return l.setSplit(ctx, *a.Split)
+		return l.setSplit(ctx, a.Router, *a.Split)
 	case strategy.ActRegister:
 		return l.register(ctx, t, *a.Registration)
 	case strategy.ActPromote:
@@ -55,8 +55,8 @@ func (l *Loop) act(ctx context.Context, t *tracked, a strategy.Action, now time.
 	return nil
 }
 
-func (l *Loop) setSplit(ctx context.Context, split strategy.Split) error {
-	traffic, err := l.router(l.routerOf(split.Release))
+func (l *Loop) setSplit(ctx context.Context, router string, split strategy.Split) error {
+	traffic, err := l.router(router)
 	if err != nil {
 		return err
 	}
@@ -89,14 +89,6 @@ func (l *Loop) smoke(ctx context.Context, t *tracked, a strategy.Action) error {
 	}
 	t.smoke = &strategy.SmokeResult{Rollout: t.record.Rollout.ID, Failed: failed}
 	return nil
-}
-
-// routerOf is the router that a release names. One that cannot be read from Git any more stays on the default.
-func (l *Loop) routerOf(release string) string {
-	if d, _ := l.intent.desired(release); d != nil {
-		return d.Release.Traffic.Router
-	}
-	return ""
 }
 
 // deliver performs a task of the outbox and takes it out. Tasks of one rollout are performed in order, so that the issue

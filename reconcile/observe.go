@@ -13,9 +13,8 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked) strategy.Ob
 	r := t.record.Rollout
 	o := strategy.Observation{Unchanged: t.unchanged, Smoke: t.smoke}
 	o.Desired, o.GitProblem = l.intent.desired(name)
-	job, service, router := r.Job, r.Canary.Service, ""
+	job, service := r.Job, r.Canary.Service
 	if d := o.Desired; d != nil {
-		router = d.Release.Traffic.Router
 		if r.Phase == strategy.Resting || r.Phase == "" {
 			job, service = d.Job.Ref, d.Service
 		}
@@ -34,14 +33,14 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked) strategy.Ob
 		o.Cluster = &state
 	})
 	if service != "" {
-		wait.Go(func() { l.observeTraffic(ctx, name, router, r, &o) })
+		wait.Go(func() { l.observeTraffic(ctx, name, r, &o) })
 	}
 	wait.Wait()
 	return o
 }
 
-func (l *Loop) observeTraffic(ctx context.Context, release, router string, r strategy.Rollout, o *strategy.Observation) {
-	traffic, err := l.router(router)
+func (l *Loop) observeTraffic(ctx context.Context, release string, r strategy.Rollout, o *strategy.Observation) {
+	traffic, err := l.router(r.RouterOf(o.Desired))
 	if err != nil {
 		o.TrafficProblem, o.SampleProblem = err.Error(), err.Error()
 		return

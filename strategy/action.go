@@ -10,6 +10,7 @@ type Action struct {
 	Kind         ActionKind
 	Before       bool
 	Split        *Split        // of ActSetSplit
+	Router       string        // of ActSetSplit: the one that the release names, "" for the default
 	Registration *Registration // of ActRegister
 	Job          JobRef        // of ActPromote, ActStop and ActMarkGood
 	Deployment   string        // of ActPromote: the deployment to promote

@@ -51,6 +51,9 @@ func Advance(r Rollout, o Observation, now time.Time) (Rollout, []Action, Reason
 			break
 		}
 	}
+	for i := range m.Outbox {
+		m.act(Action{Kind: ActDeliver, Task: &m.Outbox[i]})
+	}
 	if now.After(m.Seen) {
 		m.Seen = now
 	}
@@ -141,10 +144,10 @@ func (m *machine) act(a Action) { m.actions = append(m.actions, a) }
 func (m *machine) begin(p Phase, d *Desired, why Reason) Reason {
 	m.ID = m.Release + "-" + strconv.FormatInt(m.now.UnixMilli(), 36)
 	m.Job, m.Base = d.Job.Ref, m.o.Cluster.ModifyIndex
-	m.Canary = Trial{Revision: d.Revision, Commit: d.Commit, Service: d.Service}
+	m.Canary = Trial{Revision: d.Revision, Commit: d.Commit, Service: d.Service, Router: d.Release.Traffic.Router}
 	m.Plan = d.Release.Plan
 	m.Registered, m.Opened, m.Step, m.Weight, m.Baked, m.Ran, m.Paused = false, false, 0, 0, 0, 0, ""
-	m.Ending, m.Evidence, m.Verdicts, m.Timeline, m.Parked = nil, Evidence{}, nil, nil, Revision{}
+	m.Ending, m.Evidence, m.Verdicts, m.Timeline, m.Parked, m.Pending = nil, Evidence{}, nil, nil, Revision{}, time.Time{}
 	return m.enter(p, why)
 }
 
@@ -167,6 +170,17 @@ func (m *machine) deadline() time.Duration {
 func (m *machine) nomadAway() Reason {
 	m.Since = m.Since.Add(m.dt)
 	return m.hold(NomadUnreachable, "Nomad cannot be read: %s", m.o.ClusterProblem)
+}
+
+// open begins to measure: what was counted until now is where counting starts.
+func (m *machine) open() {
+	m.Opened, m.Evidence = true, Evidence{Since: m.now}
+	if m.o.Sample == nil {
+		return
+	}
+	if e, err := m.Evidence.Add(*m.o.Sample); err == nil {
+		m.Evidence = e
+	}
 }
 
 // takeSample takes in what the meter read. What cannot be used counts as missing.

@@ -104,7 +104,7 @@ func (s state) key() string {
 		}
 		return "?"
 	}
-	return fmt.Sprint(r.Phase, age(r.Since, 3), hold, r.Stable.Revision.Version, spec(r.Stable.Version), r.Canary.Revision.Version, r.Canary.Version > 0, r.Registered, r.Opened,
+	return fmt.Sprint(r.Phase, age(r.Since, 3), age(r.Pending, 2), hold, r.Stable.Revision.Version, spec(r.Stable.Version), r.Canary.Revision.Version, r.Canary.Version > 0, r.Registered, r.Opened,
 		r.Stuck, r.Step, r.Weight, min(r.Baked/tick, 2), min(r.Ran/tick, 8), ending, r.Evidence.Canary.Requests > 0, r.Evidence.Canary.Errors > 0, age(r.Evidence.At, 2), len(r.Outbox), r.Last.Kind,
 		r.Condemned, r.Parked.Version, r.Promoted, "|", w.ask, w.nomadUp, w.routerUp, w.quality, w.stopped, len(w.specs) > 0 && r.Stable.Version == uint64(len(w.specs)-1),
 		r.Base == w.index, w.marker.Rollout == r.ID, w.marker.Role, w.marker.Revision.Version, w.dep.Status, w.dep.Promoted, len(w.dep.Canaries), allocs, w.tagged && spec(w.good) == spec(r.Stable.Version), spec(w.stable), w.slow, w.pending, r.Paused, w.holdAt != nil, w.smokeBad, w.smoke != nil && w.smoke.Rollout == r.ID, w.smoke != nil && w.smoke.Failed != "",

@@ -53,8 +53,7 @@ func (m *machine) openFirst(last Step) Reason {
 		if why, pending := m.smoke(m.condemn); pending {
 			return m.firstDeadline(why)
 		}
-		m.Opened = true
-		m.Evidence = Evidence{Since: m.now, At: m.now}
+		m.open()
 		return m.enter(First, Reason{Code: StepEntered, Text: fmt.Sprintf("all allocations ready: all traffic to %s", m.Canary.Revision)})
 	}
 	if !m.give(m.split(Full, false)) {

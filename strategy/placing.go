@@ -45,8 +45,8 @@ func (m *machine) placing() Reason {
 		return m.paused()
 	}
 	_, want := m.readiness()
-	m.Opened, m.Ran = true, 0
-	m.Evidence = Evidence{Since: m.now, At: m.now}
+	m.open()
+	m.Ran = 0
 	return m.enter(Stepping, Reason{Code: StepEntered, Text: fmt.Sprintf("all %d canaries ready: step 1 of %d, %s", want, len(m.Plan.Steps), m.Plan.Steps[0].Weight)})
 }
 

@@ -39,12 +39,20 @@ func (m *machine) resting() Reason {
 	if d.Revision.SameSpec(m.Stable.Revision) {
 		return m.relabel(d)
 	}
-	why := Reason{Code: Started, Text: fmt.Sprintf("%s -> %s by %s", m.Stable.Revision, d.Revision, commitText(d.Commit))}
+	why := Reason{Code: Started, Text: fmt.Sprintf("%s by %s", moveText(m.Stable.Revision, d.Revision), commitText(d.Commit))}
 	if m.WasPromoted(d.Revision) {
 		why = Reason{Code: GoingBack, Text: fmt.Sprintf("back from %s to %s, which was live before, by %s", m.Stable.Revision, d.Revision, commitText(d.Commit))}
 		return m.begin(Reversing, d, why)
 	}
 	return m.begin(Placing, d, why)
+}
+
+// moveText says what a rollout changes.
+func moveText(from, to Revision) string {
+	if from.String() == to.String() {
+		return to.String() + " with a changed job"
+	}
+	return fmt.Sprintf("%s -> %s", from, to)
 }
 
 func commitText(c Commit) string {
@@ -103,8 +111,7 @@ func (m *machine) takeOver() (Reason, bool) {
 	return Reason{}, false
 }
 
-// rest keeps the split at rest and the good version kept; it tells whether both are so, and sends what waits in the
-// outbox.
+// rest keeps the split at rest and the good version kept; it tells whether both are so.
 func (m *machine) rest() bool {
 	c := m.o.Cluster
 	rests := m.give(m.split(0, true))
@@ -113,9 +120,6 @@ func (m *machine) rest() bool {
 			m.act(Action{Kind: ActMarkGood, Job: m.Job, Version: c.Version})
 			rests = false
 		}
-	}
-	for i := range m.Outbox {
-		m.act(Action{Kind: ActDeliver, Task: &m.Outbox[i]})
 	}
 	return rests
 }

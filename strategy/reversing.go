@@ -6,7 +6,7 @@ import "fmt"
 func (m *machine) reverse(end *Outcome) Reason {
 	bad := m.Canary
 	m.Ending = end
-	m.Canary = Trial{Revision: m.Stable.Revision, Version: m.Stable.Version, Commit: bad.Commit, Service: bad.Service}
+	m.Canary = Trial{Revision: m.Stable.Revision, Version: m.Stable.Version, Commit: bad.Commit, Service: bad.Service, Router: bad.Router}
 	m.Stable = Installed{Revision: bad.Revision, Version: m.o.Cluster.Version}
 	m.Base = m.o.Cluster.ModifyIndex
 	m.Registered = false

@@ -60,6 +60,7 @@ type Rollout struct {
 	Opened     bool       `json:"opened,omitempty"`     // the canary had traffic
 	Stuck      Phase      `json:"stuck,omitempty"`      // in Blocked: the phase that could not end
 	Step       int        `json:"step"`                 // index of the present step
+	Pending    time.Time  `json:"pending,omitzero"`     // since when a split that was asked for is not in effect
 	Weight     Weight     `json:"weight"`               // the one decided last
 	Baked      Elapsed    `json:"baked,omitempty"`      // of the present step, holds left out
 	Ran        Elapsed    `json:"ran,omitempty"`        // since placed, for Plan.MaxDuration
@@ -85,6 +86,7 @@ type Trial struct {
 	// from Git.
 	Version uint64 `json:"version,omitempty"`
 	Service string `json:"service,omitempty"` // that takes the traffic
+	Router  string `json:"router,omitempty"`  // that divides it
 }
 
 // Hold is a reason not to go forward, and since when.
@@ -167,7 +169,7 @@ func (r Rollout) Differs(other Rollout) bool {
 
 // settled is the record without what changes from one look to the next.
 func (r Rollout) settled() Rollout {
-	r.Seen, r.Reason, r.Baked, r.Ran, r.Evidence, r.Verdicts = time.Time{}, Reason{}, 0, 0, Evidence{}, nil
+	r.Seen, r.Pending, r.Reason, r.Baked, r.Ran, r.Evidence, r.Verdicts = time.Time{}, time.Time{}, Reason{}, 0, 0, Evidence{}, nil
 	if r.Hold != nil {
 		r.Hold = &Hold{Reason: Reason{Code: r.Hold.Reason.Code}, Since: r.Hold.Since}
 	}

@@ -3,6 +3,7 @@ package strategy
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // onTrial tells whether an allocation runs a revision on trial, as the present phase sees it. Before promotion that is
@@ -66,6 +67,15 @@ func (m *machine) service() string {
 	return ""
 }
 
+// RouterOf is the router that divides the traffic of the release: that of the rollout under way, else the one that Git
+// names; "" is the default.
+func (r Rollout) RouterOf(d *Desired) string {
+	if d != nil && (r.Phase == Resting || r.Phase == "") {
+		return d.Release.Traffic.Router
+	}
+	return r.Canary.Router
+}
+
 // give makes the split what is wanted: it tells whether every instance has it in effect, and asks for it when not.
 func (m *machine) give(want Split) bool {
 	m.Weight = want.Weight
@@ -76,11 +86,15 @@ func (m *machine) give(want Split) bool {
 	if t := m.o.Traffic; t != nil && len(t.Splits) > 0 {
 		differs := func(got Split) bool { return !want.InEffect(got) }
 		if !slices.ContainsFunc(t.Splits, differs) {
+			m.Pending = time.Time{}
 			return true
 		}
 		lowers = lowers || !slices.ContainsFunc(t.Splits, func(got Split) bool { return got.Weight <= want.Weight })
 	}
-	m.act(Action{Kind: ActSetSplit, Before: lowers, Split: &want})
+	if m.Pending.IsZero() {
+		m.Pending = m.now
+	}
+	m.act(Action{Kind: ActSetSplit, Before: lowers, Split: &want, Router: m.RouterOf(m.o.Desired)})
 	return false
 }
 
@@ -106,11 +120,11 @@ func (m *machine) shut() bool {
 func (m *machine) splitPending() Reason {
 	switch {
 	case m.o.Traffic == nil:
-		if m.now.Sub(m.Since) <= settle {
+		if m.now.Sub(m.Pending) <= settle {
 			return waiting("waiting for the router: %s", m.o.TrafficProblem)
 		}
 		return m.hold(RouterUnreachable, "the router cannot be read: %s", m.o.TrafficProblem)
-	case m.now.Sub(m.Since) <= settle:
+	case m.now.Sub(m.Pending) <= settle:
 		return waiting("waiting for the router to have the split at %s in effect", m.Weight)
 	}
 	return m.hold(SplitNotInEffect, "the router does not have the split at %s in effect", m.Weight)

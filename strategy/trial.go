@@ -95,6 +95,10 @@ func (m *machine) blameless() (Reason, bool) {
 	if c.Unplaced != "" {
 		return Reason{Code: Unplaced, Text: "canaries cannot be placed: " + c.Unplaced}, true
 	}
+	if m.Hold != nil && (m.Hold.Reason.Code == Unplaced || m.Hold.Reason.Code == NodeLost) {
+		// Nomad gave up on it, and does not say any more why it was missing.
+		return m.Hold.Reason, true
+	}
 	return Reason{}, false
 }
 
@@ -118,15 +122,18 @@ func (m *machine) allReady() bool {
 	return ready == want && want > 0
 }
 
-// settled tells whether everything the job runs outside the trial is ready, and as many serve as should.
+// settled tells whether everything the job runs outside the trial is ready, as many serve as should, and nothing else is
+// registered to: at rest a router may send to whatever is.
 func (m *machine) settled() bool {
 	c := m.o.Cluster
 	serving := 0
 	for _, a := range c.Allocs {
-		if a.Ending {
+		switch {
+		case a.Address != "" && (a.Ending || a.Canary):
+			return false
+		case a.Ending:
 			continue
-		}
-		if !a.Ready {
+		case !a.Ready:
 			return false
 		}
 		if a.Address != "" {
