@@ -54,6 +54,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 }
 
 func TestNomadCluster(t *testing.T) {
+	t.Parallel()
 	providertest.TestCluster(t, func(t *testing.T) providertest.ClusterHarness {
 		t.Helper()
 		purge := func() {

@@ -27,8 +27,10 @@ func TestGoodVersionIsPromoted(t *testing.T) {
 	s.users = newUsers(t, "http://"+s.edge+"/")
 	old := s.allocs()
 
+	s.drover.stop() // A plan made while Drover acts on it would be out of date.
 	s.commit("1.1.0", quick)
 	s.planned(planChanges)
+	s.drover.start()
 	r := s.rests("1.1.0", strategy.OutcomePromoted)
 
 	s.steps(r)

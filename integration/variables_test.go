@@ -89,24 +89,26 @@ func TestNomadSplits(t *testing.T) {
 }
 
 func TestNomadServices(t *testing.T) {
+	const name = "followed" // A job and service that no other test has.
 	cluster := nomad.New(agent.Client(), nomad.Options{})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if err := agent.Purge(ctx, "checkout-api"); err != nil {
+		if err := agent.Purge(ctx, name); err != nil {
 			t.Errorf("clean up: %v", err)
 		}
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	called, ended := make(chan []strategy.Endpoint, 10), make(chan error, 1)
 	go func() {
-		ended <- nomad.Services(agent.Client()).Watch(ctx, "default", "checkout-api", func(all []strategy.Endpoint) { called <- all })
+		ended <- nomad.Services(agent.Client()).Watch(ctx, "default", name, func(all []strategy.Endpoint) { called <- all })
 	}()
 	if got := receive(t, called); len(got) != 0 {
 		t.Errorf("got %+v at the start, want nobody registered", got)
 	}
 	source := checkout(t)("1.0.0", 1)
-	job := strategy.JobRef{Namespace: "default", ID: "checkout-api"}
+	source.Jobspec = strings.ReplaceAll(source.Jobspec, "checkout-api", name)
+	job := strategy.JobRef{Namespace: "default", ID: name}
 	if _, err := cluster.Register(ctx, strategy.Registration{Job: job, Source: &source, Marker: strategy.Marker{Instance: "drover", Role: strategy.RoleFirst}}); err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +116,7 @@ func TestNomadServices(t *testing.T) {
 	if len(got) != 1 || got[0].Alloc == "" || !strings.HasPrefix(got[0].Address, "127.0.0.1:") {
 		t.Fatalf("got %+v, want one allocation with its address", got)
 	}
-	state, err := cluster.Observe(ctx, job, "checkout-api")
+	state, err := cluster.Observe(ctx, job, name)
 	if err != nil {
 		t.Fatal(err)
 	}
