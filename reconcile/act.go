@@ -78,11 +78,17 @@ func (l *Loop) register(ctx context.Context, t *tracked, r strategy.Registration
 	return nil
 }
 
+// smokeTimeout bounds all smoke checks of a release together: what takes longer is asked again in the next pass, until the
+// deadline of placing.
+const smokeTimeout = time.Minute
+
 // smoke keeps what the canaries answered for the next look. It is not stored: a Drover that starts anew asks again.
 func (l *Loop) smoke(ctx context.Context, t *tracked, a strategy.Action) error {
 	if l.opts.Prober == nil {
 		return errors.New("run the smoke checks: no prober is configured")
 	}
+	ctx, cancel := context.WithTimeout(ctx, smokeTimeout)
+	defer cancel()
 	failed, err := l.opts.Prober.Smoke(ctx, a.Smoke, a.Endpoints)
 	if err != nil {
 		return fmt.Errorf("run the smoke checks: %w", err)

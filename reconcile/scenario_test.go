@@ -36,6 +36,9 @@ var update = flag.Bool("update", false, "write the histories of the scenarios an
 //	nodes N                            room for so many allocations; 0 is no limit
 //	register NAME VERSION [bare]       a person registers the job by hand; bare: without its source
 //	stop NAME                          a person stops the job
+//	person pause|resume|abort|retry NAME   a person commands it through the daemon
+//	rollback NAME                      a person has Drover commit the way back
+//	smoke "ANSWER"                     what the canaries answer to smoke checks is quoted so; "" when it is as expected
 //	push refuse|accept                 the remote protects the branch, or does not
 //	race "SUBJECT" NAME VERSION        a person's commit lands just before Drover's next push
 //	load RPS                           so many requests a second from now on
@@ -166,7 +169,7 @@ func (s *scenario) play(line string) error {
 		"release": {2, s.releaseVersion}, "commit": {2, s.commitFiles}, "undo": {0, s.undoLast}, "race": {3, s.raceNextPush}, "push": {1, s.answerPushes},
 		"wait": {1, s.waitFor}, "until": {2, s.waitUntil}, "expect": {2, s.expect}, "restart": {0, s.restartDrover},
 		"behave": {2, s.behave}, "lose": {2, s.loseAlloc}, "crash": {2, s.crashAlloc}, "nodes": {1, s.setNodes}, "load": {1, s.setLoad},
-		"nomad": {1, s.setNomad}, "router": {1, s.setRouter}, "meter": {1, s.setMeter}, "register": {2, s.registerByHand}, "stop": {1, s.stopByHand},
+		"nomad": {1, s.setNomad}, "router": {1, s.setRouter}, "meter": {1, s.setMeter}, "register": {2, s.registerByHand}, "person": {2, s.command}, "rollback": {1, s.rollback}, "smoke": {1, s.setSmoke}, "stop": {1, s.stopByHand},
 	}
 	known, ok := verbs[verb]
 	switch {
@@ -209,6 +212,31 @@ func (s *scenario) commitFiles(args []string) error {
 	s.repo.commit(person, args[0], files)
 	return nil
 }
+
+// command has a person's command obeyed. Time stands still meanwhile.
+func (s *scenario) command(args []string) error {
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.loop.Do(s.t.Context(), args[1], strategy.Command{Kind: strategy.CommandKind(args[0]), By: person})
+		done <- err
+	}()
+	for {
+		select {
+		case err := <-done:
+			s.history.passed(s.failed)
+			return err
+		default:
+			_, s.failed = s.loop.Pass(s.t.Context(), s.now)
+		}
+	}
+}
+
+func (s *scenario) rollback(args []string) error {
+	_, err := s.loop.Rollback(s.t.Context(), args[0], person)
+	return err
+}
+
+func (s *scenario) setSmoke(args []string) error { s.smoke = args[0]; return nil }
 
 func (s *scenario) undoLast([]string) error { s.repo.undo(person); return nil }
 

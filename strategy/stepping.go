@@ -98,7 +98,7 @@ func (m *machine) canaryStaysAway() Reason {
 
 func (m *machine) nextStep() Reason {
 	if m.Step+1 < len(m.Plan.Steps) {
-		if at := m.o.Desired.Release.HoldAt; at != nil && m.Plan.Steps[m.Step+1].Weight > *at {
+		if at := m.o.Desired.Release.HoldAt; at != nil && *at <= m.Plan.Steps[m.Step].Weight {
 			return m.heldByGit(*at)
 		}
 		m.Step++

@@ -15,6 +15,7 @@ import (
 	"github.com/drover-dev/drover/providers/disk"
 	"github.com/drover-dev/drover/providers/git"
 	"github.com/drover-dev/drover/providers/nomad"
+	"github.com/drover-dev/drover/providers/probe"
 	"github.com/drover-dev/drover/providers/proxy"
 	"github.com/drover-dev/drover/reconcile"
 	"github.com/drover-dev/drover/strategy"
@@ -48,7 +49,7 @@ func wire(c *config, logger *slog.Logger, registry prometheus.Registerer) (recon
 	return reconcile.Options{
 		Instance: c.Instance, Poll: c.Git.poll, Repository: repository, Load: loader(c.Git.Path),
 		Cluster: nomad.New(client, nomad.Options{Instance: c.Instance, Namespace: c.Nomad.Namespace, Logger: logger}),
-		Routers: routers, Ledger: ledger, Logger: logger, Registerer: registry,
+		Routers: routers, Ledger: ledger, Prober: probe.New(probe.Options{Logger: logger}), Logger: logger, Registerer: registry,
 	}, nil
 }
 
