@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -26,10 +27,35 @@ func (p Preview) Starts() bool { return p.Next.ID != "" && p.Next.ID != p.Now.ID
 // Preview decides for every release without acting, storing or telling anybody. The error is of the repository or the
 // ledger; what is wrong with single releases stands in their previews.
 func (l *Loop) Preview(ctx context.Context, now time.Time) ([]Preview, error) {
-	if err := l.load(ctx); err != nil {
+	if err := l.intent.refresh(ctx); err != nil {
 		return nil, err
 	}
-	if err := l.intent.refresh(ctx); err != nil {
+	for range looks {
+		previews, err := l.look(ctx, now)
+		if err != nil {
+			return nil, err
+		}
+		before := l.indexes()
+		if l.loaded = false; l.load(ctx) == nil && maps.Equal(before, l.indexes()) {
+			return previews, nil
+		}
+	}
+	return nil, errors.New("the daemon is acting just now, so that records and cluster do not fit together: try again")
+}
+
+// looks bounds how often records and cluster are read again when a daemon moves them meanwhile.
+const looks = 5
+
+func (l *Loop) indexes() map[string]uint64 {
+	all := map[string]uint64{}
+	for name, t := range l.releases {
+		all[name] = t.record.Index
+	}
+	return all
+}
+
+func (l *Loop) look(ctx context.Context, now time.Time) ([]Preview, error) {
+	if err := l.load(ctx); err != nil {
 		return nil, err
 	}
 	names := map[string]bool{}

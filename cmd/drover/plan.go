@@ -59,6 +59,9 @@ func printPlan(c *console, previews []reconcile.Preview) int {
 			changes++
 			c.printf("~ %s: %s\n", p.Release, p.Reason.Text)
 			printSteps(c, p)
+		case p.Next.Hold != nil && p.Desired.Revision != p.Next.Stable.Revision:
+			changes++
+			c.printf("~ %s: held: %s\n", p.Release, p.Next.Hold.Reason.Text)
 		case p.Next.InMotion():
 			changes++
 			c.printf("~ %s: in motion: %s\n", p.Release, p.Next.Reason.Text)
