@@ -341,7 +341,7 @@ func TestExplore(t *testing.T) {
 	}
 	t.Logf("explored %d states, %d decisions, by phase %v", states, looks, phases)
 	for _, p := range []strategy.Phase{strategy.Resting, strategy.Placing, strategy.Stepping, strategy.Standby, strategy.Promoting, strategy.Restoring, strategy.Reversing, strategy.First, strategy.Blocked} {
-		if phases[p] == 0 {
+		if phases[p] == 0 && (p != strategy.Blocked || depth > 1) { // It takes two disturbances to block a rollout.
 			t.Errorf("phase %s was never reached", p)
 		}
 	}
