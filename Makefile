@@ -33,8 +33,8 @@ demo: need-git build ## Watch a release promoted and one rolled back, on a simul
 demo-nomad: need-git build $(BIN)/checkout ## The same on a real Nomad agent; builds one when none is on the PATH
 	@nomad=$$(command -v nomad || true); \
 	if [ -z "$$nomad" ]; then \
-		echo "There is no nomad on the PATH: bin/nomad is used, and built once from its source (10 minutes the first time on 2 cores)."; \
-		$(MAKE) --no-print-directory nomad; nomad=$(BIN)/nomad; \
+		echo "There is no nomad on the PATH: bin/nomad, built from its source, is used."; \
+		$(MAKE) --silent --no-print-directory nomad; nomad=$(BIN)/nomad; \
 	fi; \
 	$(BIN)/drover demo -nomad "$$nomad" -service $(BIN)/checkout
 
