@@ -80,7 +80,7 @@ vet:
 
 .PHONY: lint
 lint: $(LINT) ## Run golangci-lint over all modules
-	@for module in $(MODULES); do (cd $$module && $(LINT) run --config $(CURDIR)/.golangci.yml ./...); done
+	@for module in $(MODULES); do (cd $$module && $(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...); done
 
 .PHONY: fmt
 fmt: $(FUMPT) ## Format the Go code
