@@ -300,7 +300,7 @@ func (s state) canEnd(t tester) {
 // or a tick whose actions are lost, all of them or all but the first.
 func TestExplore(t *testing.T) {
 	depth := 2
-	if testing.Short() || raceDetector {
+	if testing.Short() {
 		depth = 1
 	}
 	states, looks := 0, 0
