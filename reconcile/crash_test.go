@@ -236,7 +236,7 @@ func TestCrashAtEveryPoint(t *testing.T) {
 			}
 			everyAct, played := points(calm.boundary.calls), 0
 			for i, at := range everyAct {
-				if isAct := slices.Contains(acts(), at.call); testing.Short() && ((isAct && i%3 != 0) || (!isAct && i%29 != 0)) {
+				if isAct := slices.Contains(acts(), at.call); testing.Short() && ((isAct && i%12 != 0) || (!isAct && i%97 != 0)) {
 					continue
 				}
 				for _, d := range damages(at.call) {
