@@ -84,6 +84,11 @@ type tracked struct {
 	restingOn string // the content key that the release came to rest on; "" while it is in motion
 }
 
+// newTracked is a release that nothing is recorded of.
+func newTracked(release string) *tracked {
+	return &tracked{record: strategy.Record{Rollout: strategy.Rollout{Release: release}}}
+}
+
 // New makes a loop. It does nothing until a pass is made.
 func New(opts Options) *Loop {
 	return &Loop{
@@ -119,7 +124,7 @@ func (l *Loop) Pass(ctx context.Context, now time.Time) (moving []string, err er
 	}
 	for name := range l.intent.asked {
 		if l.releases[name] == nil {
-			l.releases[name] = &tracked{record: strategy.Record{Rollout: strategy.Rollout{Release: name}}}
+			l.releases[name] = newTracked(name)
 		}
 	}
 	l.refuseUnknown()

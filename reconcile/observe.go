@@ -14,10 +14,8 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked) strategy.Ob
 	o := strategy.Observation{Unchanged: t.unchanged, Smoke: t.smoke}
 	o.Desired, o.GitProblem = l.intent.desired(name)
 	job, service := r.Job, r.Canary.Service
-	if d := o.Desired; d != nil {
-		if r.Phase == strategy.Resting || r.Phase == "" {
-			job, service = d.Job.Ref, d.Service
-		}
+	if d := o.Desired; d != nil && r.AtRest() {
+		job, service = d.Job.Ref, d.Service
 	}
 	if job == (strategy.JobRef{}) {
 		o.Cluster = &strategy.ClusterState{} // It never ran, and which job is meant cannot be said: nothing to look at.
@@ -51,7 +49,7 @@ func (l *Loop) observeTraffic(ctx context.Context, release string, r strategy.Ro
 	} else {
 		o.Traffic = &state
 	}
-	if r.Phase == strategy.Resting || r.Phase == "" {
+	if r.AtRest() {
 		return // At rest nothing is judged.
 	}
 	sample, err := traffic.Meter.Sample(ctx, release)

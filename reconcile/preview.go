@@ -69,7 +69,7 @@ func (l *Loop) look(ctx context.Context, now time.Time) ([]Preview, error) {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		t := l.releases[name]
 		if t == nil {
-			t = &tracked{record: strategy.Record{Rollout: strategy.Rollout{Release: name}}}
+			t = newTracked(name)
 		}
 		previews = append(previews, l.preview(ctx, name, t, now))
 	}

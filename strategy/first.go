@@ -26,8 +26,7 @@ func (m *machine) first() Reason {
 	}
 	m.Registered = true
 	if c.Stopped {
-		m.Ending = &Outcome{Kind: OutcomeParked, Revision: m.Canary.Revision, Reason: Reason{Code: StoppedByPerson, Text: "the job was stopped during its first release"}}
-		return m.finish()
+		return m.park(StoppedByPerson, "the job was stopped during its first release")
 	}
 	if why, faulty := m.fault(); faulty {
 		return m.condemn(why)
@@ -78,8 +77,7 @@ func (m *machine) firstShare() Weight {
 func (m *machine) registerFirst() Reason {
 	c, d := m.o.Cluster, m.o.Desired
 	if m.Registered || (c.ModifyIndex != m.Base && !(m.Base == 0 && !c.Exists)) {
-		m.Ending = &Outcome{Kind: OutcomeParked, Revision: m.Canary.Revision, Reason: Reason{Code: ForeignRegistration, Text: "somebody else registered the job during its first release"}}
-		return m.finish()
+		return m.park(ForeignRegistration, "somebody else registered the job during its first release")
 	}
 	if d == nil {
 		return m.firstDeadline(m.hold(IntentUnreadable, "the release cannot be read from Git: %s", m.o.GitProblem))

@@ -101,12 +101,10 @@ func (m *machine) rejectWhilePromoting(why Reason, promoted bool) Reason {
 func (m *machine) promotionOvertaken() Reason {
 	c := m.o.Cluster
 	m.shut()
-	why := Reason{Code: ForeignRegistration, Text: fmt.Sprintf("somebody else registered version %d of the job during the promotion", c.Version)}
 	if !c.Exists || c.Stopped {
-		why = Reason{Code: StoppedByPerson, Text: "the job was stopped during the promotion"}
+		return m.park(StoppedByPerson, "the job was stopped during the promotion")
 	}
-	m.Ending = &Outcome{Kind: OutcomeParked, Revision: m.Canary.Revision, Reason: why}
-	return m.finish()
+	return m.park(ForeignRegistration, fmt.Sprintf("somebody else registered version %d of the job during the promotion", c.Version))
 }
 
 // promoted ends a rollout well: the revision on trial is the stable one.

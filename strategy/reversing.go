@@ -102,8 +102,7 @@ func (m *machine) reverseFails(why Reason) Reason {
 		m.Stuck = Reversing
 		return m.enter(Blocked, Reason{Code: StableUnready, Text: "rollback blocked: " + why.Text})
 	}
-	m.Ending = &Outcome{Kind: OutcomeParked, Revision: m.Canary.Revision, Reason: why}
-	return m.enter(Restoring, why)
+	return m.abort(OutcomeParked, why)
 }
 
 func (m *machine) reverseDeadline(why Reason) Reason {
@@ -116,7 +115,7 @@ func (m *machine) reverseDeadline(why Reason) Reason {
 // reverseEnds rests when somebody else has decided what the job runs.
 func (m *machine) reverseEnds(why Reason) Reason {
 	if m.Ending == nil {
-		m.Ending = &Outcome{Kind: OutcomeParked, Revision: m.Canary.Revision, Reason: why}
+		return m.park(why.Code, why.Text)
 	}
 	return m.finish()
 }

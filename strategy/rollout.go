@@ -132,10 +132,11 @@ const (
 	maxCondemned = 20
 )
 
+// AtRest tells whether no rollout is under way.
+func (r Rollout) AtRest() bool { return r.Phase == Resting || r.Phase == "" }
+
 // InMotion tells whether the release needs looking at all the time.
-func (r Rollout) InMotion() bool {
-	return (r.Phase != Resting && r.Phase != "") || len(r.Outbox) > 0
-}
+func (r Rollout) InMotion() bool { return !r.AtRest() || len(r.Outbox) > 0 }
 
 // IsCondemned tells whether the revision was rejected.
 func (r Rollout) IsCondemned(rev Revision) bool { return slices.Contains(r.Condemned, rev) }

@@ -70,7 +70,7 @@ func (m *machine) service() string {
 // RouterOf is the router that divides the traffic of the release: that of the rollout under way, else the one that Git
 // names; "" is the default.
 func (r Rollout) RouterOf(d *Desired) string {
-	if d != nil && (r.Phase == Resting || r.Phase == "") {
+	if d != nil && r.AtRest() {
 		return d.Release.Traffic.Router
 	}
 	return r.Canary.Router

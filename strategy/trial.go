@@ -46,6 +46,12 @@ func (m *machine) abort(kind OutcomeKind, why Reason) Reason {
 	return m.enter(Restoring, why)
 }
 
+// park rests at once: somebody else has decided what the job runs, so there is nothing to put back.
+func (m *machine) park(code ReasonCode, text string) Reason {
+	m.Ending = &Outcome{Kind: OutcomeParked, Revision: m.Canary.Revision, Reason: Reason{Code: code, Text: text}}
+	return m.finish()
+}
+
 // condemn ends a rollout before promotion for the revision's own fault. From here on the revision is not tried again.
 func (m *machine) condemn(why Reason) Reason {
 	m.reject(why)
@@ -148,16 +154,13 @@ func (m *machine) foreign() (Reason, bool) {
 	c := m.o.Cluster
 	switch {
 	case !c.Exists, c.Stopped:
-		why := Reason{Code: StoppedByPerson, Text: "the job was stopped in mid-rollout"}
-		m.Ending = &Outcome{Kind: OutcomeParked, Revision: m.Canary.Revision, Reason: why}
-		return m.finish(), true
+		return m.park(StoppedByPerson, "the job was stopped in mid-rollout"), true
 	case m.ours(RoleCanary), !m.Registered && c.ModifyIndex == m.Base:
 		return Reason{}, false
 	}
 	m.shut()
 	if m.Ran > m.Plan.MaxDuration {
-		m.Ending = &Outcome{Kind: OutcomeParked, Revision: m.Canary.Revision, Reason: Reason{Code: ForeignRegistration, Text: "the job was registered by somebody else in mid-rollout, and stayed so"}}
-		return m.finish(), true
+		return m.park(ForeignRegistration, "the job was registered by somebody else in mid-rollout, and stayed so"), true
 	}
 	return m.hold(ForeignRegistration, "the job was registered by somebody else in mid-rollout (version %d): commit another revision to go on", c.Version), true
 }
