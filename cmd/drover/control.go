@@ -93,17 +93,9 @@ func obey(w http.ResponseWriter, r *http.Request, loop *reconcile.Loop) {
 func runCommand(kind strategy.CommandKind) func(context.Context, *console, []string) int {
 	return func(ctx context.Context, c *console, args []string) int {
 		f := c.flags(string(kind), string(kind)+" [-config drover.hcl] RELEASE")
-		path := f.String("config", "drover.hcl", "Drover's own configuration")
-		if code, done := parse(f, args); done {
+		conf, code, done := c.configured(f, args, 1)
+		if done {
 			return code
-		}
-		if f.NArg() != 1 {
-			f.Usage()
-			return 1
-		}
-		conf, err := readConfig(*path)
-		if err != nil {
-			return c.fail(err)
 		}
 		rollout, err := send(ctx, conf.StateDir, order{Release: f.Arg(0), Kind: kind, By: person()})
 		if err != nil {

@@ -108,3 +108,24 @@ func parse(f *flag.FlagSet, args []string) (code int, done bool) {
 	}
 	return 0, false
 }
+
+// anyArgs lets a command take any number of arguments.
+const anyArgs = -1
+
+// configured reads the flags of f, with -config beside them, sees to the number of arguments, and reads the
+// configuration. When done is true, code is what to exit with.
+func (c *console) configured(f *flag.FlagSet, args []string, want int) (conf *config, code int, done bool) {
+	path := f.String("config", "drover.hcl", "Drover's own configuration")
+	if code, done := parse(f, args); done {
+		return nil, code, true
+	}
+	if want != anyArgs && f.NArg() != want {
+		f.Usage()
+		return nil, 1, true
+	}
+	conf, err := readConfig(*path)
+	if err != nil {
+		return nil, c.fail(err), true
+	}
+	return conf, 0, false
+}

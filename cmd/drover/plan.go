@@ -16,13 +16,9 @@ import (
 
 func runPlan(ctx context.Context, c *console, args []string) int {
 	f := c.flags("plan", "plan [-config drover.hcl] [RELEASE]\n\nExit code: 0 nothing to do, 2 there are changes, 1 something is wrong.")
-	path := f.String("config", "drover.hcl", "Drover's own configuration")
-	if code, done := parse(f, args); done {
+	conf, code, done := c.configured(f, args, anyArgs)
+	if done {
 		return code
-	}
-	conf, err := readConfig(*path)
-	if err != nil {
-		return c.fail(err)
 	}
 	conf.clone += "-plan" // A clone of its own: the daemon may be using the other.
 	opts, err := wire(conf, slog.New(slog.DiscardHandler), prometheus.NewRegistry())

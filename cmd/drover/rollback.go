@@ -12,17 +12,9 @@ import (
 
 func runRollback(ctx context.Context, c *console, args []string) int {
 	f := c.flags("rollback", "rollback [-config drover.hcl] RELEASE\n\nCommits the revert to the release repository; Drover follows it as any other commit.")
-	path := f.String("config", "drover.hcl", "Drover's own configuration")
-	if code, done := parse(f, args); done {
+	conf, code, done := c.configured(f, args, 1)
+	if done {
 		return code
-	}
-	if f.NArg() != 1 {
-		f.Usage()
-		return 1
-	}
-	conf, err := readConfig(*path)
-	if err != nil {
-		return c.fail(err)
 	}
 	conf.clone += "-rollback" // A clone of its own: the daemon may be using the other.
 	opts, err := wire(conf, slog.New(slog.DiscardHandler), prometheus.NewRegistry())

@@ -15,12 +15,12 @@ import (
 
 func runStatus(ctx context.Context, c *console, args []string) int {
 	f := c.flags("status", "status [-config drover.hcl] [-json] [RELEASE]")
-	path := f.String("config", "drover.hcl", "Drover's own configuration")
 	asJSON := f.Bool("json", false, "print the records as JSON")
-	if code, done := parse(f, args); done {
+	conf, code, done := c.configured(f, args, anyArgs)
+	if done {
 		return code
 	}
-	rollouts, err := readRollouts(ctx, *path)
+	rollouts, err := readRollouts(ctx, conf)
 	if err != nil {
 		return c.fail(err)
 	}
@@ -45,11 +45,7 @@ func runStatus(ctx context.Context, c *console, args []string) int {
 	return 0
 }
 
-func readRollouts(ctx context.Context, path string) ([]strategy.Rollout, error) {
-	conf, err := readConfig(path)
-	if err != nil {
-		return nil, err
-	}
+func readRollouts(ctx context.Context, conf *config) ([]strategy.Rollout, error) {
 	client, err := connect(conf.Nomad)
 	if err != nil {
 		return nil, err
@@ -75,7 +71,7 @@ func printTable(out io.Writer, rollouts []strategy.Rollout, now time.Time) {
 	fmt.Fprintln(w, "RELEASE\tSTABLE\tCANARY\tPHASE\tWEIGHT\tFOR\tREASON")
 	for _, r := range rollouts {
 		canary := "-"
-		if inRollout(r) {
+		if !r.AtRest() {
 			canary = r.Canary.Revision.String()
 		}
 		stable := "-"
@@ -87,10 +83,6 @@ func printTable(out io.Writer, rollouts []strategy.Rollout, now time.Time) {
 	if err := w.Flush(); err != nil {
 		fmt.Fprintln(out, err)
 	}
-}
-
-func inRollout(r strategy.Rollout) bool {
-	return r.Phase != strategy.Resting && r.Phase != ""
 }
 
 // phaseText is the phase, with what is to be known at a glance.
@@ -117,7 +109,7 @@ func printRollout(out io.Writer, r strategy.Rollout, now time.Time) {
 	fmt.Fprintf(out, "%s (job %s)\n", r.Release, r.Job)
 	fmt.Fprintf(out, "  phase   %s, for %s\n", phaseText(r), age(r.Since, now))
 	fmt.Fprintf(out, "  stable  %s\n", r.Stable.Revision)
-	if inRollout(r) {
+	if !r.AtRest() {
 		fmt.Fprintf(out, "  canary  %s at %s, by %s %q\n", r.Canary.Revision, r.Weight, r.Canary.Commit.Short(), r.Canary.Commit.Subject)
 	}
 	fmt.Fprintf(out, "  reason  %s\n", r.Reason.Text)
