@@ -22,6 +22,13 @@ type Repository interface {
 	Push(ctx context.Context, change strategy.Change) (strategy.Commit, error)
 }
 
+// Ancestry is what a Repository can do that tells a branch that grew from one that was forced.
+type Ancestry interface {
+	// Descends tells whether sha, which Head returned, is ancestor or comes after it on any line of history. An
+	// ancestor that the repository does not have any more is none.
+	Descends(ctx context.Context, sha, ancestor string) (bool, error)
+}
+
 // Loader reads the releases out of a tree. It returns every release that is sound, and every mistake there is; a
 // mistake names its release where that is known.
 type Loader func(tree strategy.Tree) ([]strategy.Release, []strategy.Mistake)
@@ -50,6 +57,47 @@ type Keeper interface {
 	MarkGood(ctx context.Context, job strategy.JobRef, version uint64) error
 	// Replace stops an allocation, so that another is placed for it. One that has ended already is no error.
 	Replace(ctx context.Context, job strategy.JobRef, alloc string) error
+}
+
+// Scaler is what a Cluster can do that changes counts without a rollout.
+type Scaler interface {
+	// Scale sets the count of one group of a job that rests. Nomad refuses it while a deployment is under way.
+	Scale(ctx context.Context, job strategy.JobRef, group string, count int) error
+}
+
+// Condemner is what a Cluster can do that remembers condemned revisions for us.
+type Condemner interface {
+	// MarkBad tags the job version of a condemned revision, so that it is known without the ledger. Only the newest five
+	// of a job are kept. A version that Nomad does not keep any more is no error.
+	MarkBad(ctx context.Context, job strategy.JobRef, version uint64, bad strategy.Revision) error
+}
+
+// Planner is what a Cluster can do that says beforehand what a registration would change.
+type Planner interface {
+	// Plan asks Nomad, changing nothing. An error that wraps strategy.ErrRefused says that our token may not ask.
+	Plan(ctx context.Context, r strategy.Registration) (strategy.JobPlan, error)
+}
+
+// Events is what a Cluster can do that tells which jobs were registered, scaled or stopped.
+type Events interface {
+	// Follow calls changed with every job that was, in any namespace, until ctx is done; it returns its error. A zero
+	// JobRef says that something may have been missed, so that every job is to be looked at: it comes first, and after
+	// every loss of the stream.
+	Follow(ctx context.Context, changed func(strategy.JobRef)) error
+}
+
+// Lock is held by the one instance that leads.
+type Lock interface {
+	// Lead waits for the lock, and calls work while it is held, with a context that ends when it is lost; then it waits
+	// for work to return, and waits for the lock again. It returns when ctx is done, with the lock released.
+	Lead(ctx context.Context, work func(ctx context.Context))
+}
+
+// Bookmark keeps the head of the repository that was seen last.
+type Bookmark interface {
+	// LoadHead is what StoreHead stored; zero when nothing was.
+	LoadHead(ctx context.Context) (strategy.Heads, error)
+	StoreHead(ctx context.Context, heads strategy.Heads) error
 }
 
 // Watcher is what a Cluster can do that says when something moved.

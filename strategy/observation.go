@@ -54,13 +54,16 @@ type ClusterState struct {
 	Exists      bool
 	Stopped     bool // registered, and stopped by a person or by Drover
 	Version     uint64
-	ModifyIndex uint64    // JobModifyIndex, for compare-and-set; 0 for a job that does not exist
-	Marker      Marker    // who registered this version; zero when it was not Drover
-	Revision    Revision  // of this version; Digest is "" when it cannot be known
-	LastGood    Installed // the version tagged good, else the newest one that Nomad calls stable; zero for none
-	GoodVersion uint64    // the version that carries the good tag
-	GoodTagged  bool      // whether any does
-	Count       int       // of the group that serves, as it is live
+	ModifyIndex uint64         // JobModifyIndex, for compare-and-set; 0 for a job that does not exist
+	Marker      Marker         // who registered this version; zero when it was not Drover
+	Revision    Revision       // of this version; Digest is "" when it cannot be known
+	LastGood    Installed      // the version tagged good, else the newest one that Nomad calls stable; zero for none
+	GoodVersion uint64         // the version that carries the good tag
+	GoodTagged  bool           // whether any does
+	Condemned   []Revision     // those whose versions carry a bad tag
+	Oldest      uint64         // the oldest version that Nomad still keeps: what is older cannot be tagged
+	Count       int            // of the group that serves, as it is live
+	Counts      map[string]int // of every group, as they are live
 	Deployment  Deployment
 	Allocs      []Alloc // those that still run or should; old ones that ended are left out
 	Unplaced    string  // why allocations could not be placed; "" when none is waiting
@@ -164,4 +167,11 @@ type Registration struct {
 	Canaries    Canaries // written into the update block of every group, with auto_promote and auto_revert off
 	Steps       []Step   // for Canaries.Auto
 	ModifyIndex uint64   // compare-and-set: the live JobModifyIndex, 0 when the job must not exist
+}
+
+// JobPlan is what Nomad says it would do with a registration.
+type JobPlan struct {
+	Diff     string   // as `nomad job plan` shows it, without colours; "" when nothing changes
+	Warnings []string // Nomad's own
+	Unplaced []string // groups that could not be placed now, each with Nomad's reason
 }

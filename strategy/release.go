@@ -87,6 +87,7 @@ type GroupSpec struct {
 	Name     string
 	Count    int
 	Services []string // names of its services of provider "nomad"
+	Scaled   bool     // it has a scaling block: its count is an autoscaler's
 }
 
 // Desired is a release resolved: what Git asks for at one commit, with the job that Nomad made of it.

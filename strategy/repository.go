@@ -32,3 +32,9 @@ type Issue struct {
 	Body   string // Markdown
 	Labels []string
 }
+
+// Heads is where the branch was seen.
+type Heads struct {
+	Accepted string `json:"accepted"`         // the newest head that descends from those before it, or that a person accepted
+	Forced   string `json:"forced,omitempty"` // a newer head that does not descend from it
+}
