@@ -12,14 +12,17 @@ type Action struct {
 	Split        *Split        // of ActSetSplit
 	Router       string        // of ActSetSplit: the one that the release names, "" for the default
 	Registration *Registration // of ActRegister
-	Job          JobRef        // of ActPromote, ActStop and ActMarkGood
+	Job          JobRef        // of all that act on the job
 	Deployment   string        // of ActPromote: the deployment to promote
 	ModifyIndex  uint64        // of ActStop: compare-and-set
-	Version      uint64        // of ActMarkGood: the job version to keep
+	Version      uint64        // of ActMarkGood and ActMarkBad: the job version to tag
 	Task         *Task         // of ActDeliver
 	Smoke        []Smoke       // of ActSmoke
 	Endpoints    []Endpoint    // of ActSmoke: whom to ask
 	Alloc        string        // of ActReplace
+	Group        string        // of ActScale
+	Count        int           // of ActScale
+	Revision     Revision      // of ActMarkBad
 }
 
 // ActionKind is what an Action does.
@@ -32,6 +35,8 @@ const (
 	ActPromote  ActionKind = "promote"   // promote the deployment
 	ActStop     ActionKind = "stop"      // stop the job, not purging it
 	ActMarkGood ActionKind = "mark_good" // move the good tag, so that Nomad keeps that version
+	ActMarkBad  ActionKind = "mark_bad"  // tag the version of a condemned revision, so that it is known without the ledger
+	ActScale    ActionKind = "scale"     // set the count of a group
 	ActDeliver  ActionKind = "deliver"   // perform a task of the outbox
 	ActSmoke    ActionKind = "smoke"     // ask the canaries, and observe what they answered
 	ActReplace  ActionKind = "replace"   // stop an allocation that failed, so that Nomad places another

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -57,8 +58,27 @@ func Advance(r Rollout, o Observation, now time.Time) (Rollout, []Action, Reason
 	if now.After(m.Seen) {
 		m.Seen = now
 	}
+	reason.Text = clip(reason.Text, maxText)
 	m.Reason = reason
+	m.bound()
 	return m.Rollout, m.actions, reason
+}
+
+// bound keeps the record small, whatever texts the world came up with.
+func (m *machine) bound() {
+	m.Last.Reason.Text = clip(m.Last.Reason.Text, maxText)
+	if m.Ending != nil {
+		m.Ending.Reason.Text = clip(m.Ending.Reason.Text, maxText)
+	}
+	if m.Hold != nil {
+		m.Hold.Reason.Text = clip(m.Hold.Reason.Text, maxText)
+	}
+	for i := range m.Verdicts {
+		m.Verdicts[i].Why = clip(m.Verdicts[i].Why, maxLine)
+	}
+	for i := range len(m.Outbox) - maxWaiting {
+		m.Outbox[i].Timeline, m.Outbox[i].Verdicts = nil, nil
+	}
 }
 
 // machine is one call of Advance under way.
@@ -127,6 +147,7 @@ func waiting(format string, args ...any) Reason {
 }
 
 func (m *machine) note(why Reason) {
+	why.Text = clip(why.Text, maxLine)
 	e := Event{At: m.now, Phase: m.Phase, Weight: m.Weight, Reason: why}
 	if m.Phase == Stepping {
 		e.Step = m.Step + 1
@@ -138,24 +159,39 @@ func (m *machine) note(why Reason) {
 	}
 }
 
+// clip is text of at most limit bytes.
+func clip(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	const more = "…"
+	return strings.ToValidUTF8(text[:limit-len(more)], "") + more
+}
+
 func (m *machine) act(a Action) { m.actions = append(m.actions, a) }
 
 // begin starts a rollout of what Git asks for.
 func (m *machine) begin(p Phase, d *Desired, why Reason) Reason {
-	m.ID = m.Release + "-" + strconv.FormatInt(m.now.UnixMilli(), 36)
+	m.ID = m.newID()
 	m.Job, m.Base = d.Job.Ref, m.o.Cluster.ModifyIndex
 	m.Canary = Trial{Revision: d.Revision, Commit: d.Commit, Service: d.Service, Router: d.Release.Traffic.Router}
 	m.Plan = d.Release.Plan
-	m.Registered, m.Opened, m.Step, m.Weight, m.Baked, m.Ran, m.Paused = false, false, 0, 0, 0, 0, ""
+	m.Registered, m.Placed, m.Opened, m.Step, m.Weight, m.Baked, m.Ran, m.Paused = false, 0, false, 0, 0, 0, 0, ""
 	m.Ending, m.Evidence, m.Verdicts, m.Timeline, m.Parked, m.Pending = nil, Evidence{}, nil, nil, Revision{}, time.Time{}
 	return m.enter(p, why)
 }
+
+// newID names a rollout, so that what belongs to it is known again.
+func (m *machine) newID() string { return m.Release + "-" + strconv.FormatInt(m.now.UnixMilli(), 36) }
 
 // ours tells whether the job's current version is this rollout's registration in the given role.
 func (m *machine) ours(role Role) bool {
 	c := m.o.Cluster
 	return c != nil && c.Marker.Rollout == m.ID && c.Marker.Role == role
 }
+
+// arrived says that Nomad has our registration of the revision on trial.
+func (m *machine) arrived() { m.Registered, m.Placed = true, m.o.Cluster.Version }
 
 // deadline is when placing has taken too long, Nomad's own deadline included.
 func (m *machine) deadline() time.Duration {
@@ -250,6 +286,7 @@ func (r Rollout) clone() Rollout {
 	r.Timeline = slices.Clone(r.Timeline)
 	r.Outbox = slices.Clone(r.Outbox)
 	r.Verdicts = slices.Clone(r.Verdicts)
+	r.Counts = maps.Clone(r.Counts)
 	r.Evidence.Prev = maps.Clone(r.Evidence.Prev)
 	if r.Hold != nil {
 		hold := *r.Hold

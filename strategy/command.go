@@ -25,6 +25,9 @@ func (m *machine) obey() {
 	}
 }
 
+// asked tells whether a person gives that command now.
+func (m *machine) asked(kind CommandKind) bool { return m.o.Command != nil && m.o.Command.Kind == kind }
+
 func (m *machine) paused() Reason {
 	m.give(m.split(min(m.Weight, m.carries()), false))
 	return m.hold(PausedByPerson, "paused by %s at %s: drover resume %s goes on", m.Paused, m.Weight, m.Release)

@@ -56,6 +56,11 @@ func events() []event {
 		{"a person retries", func(w *world) bool { return true }, command(strategy.CommandRetry)},
 		{"Git holds at 20%", func(w *world) bool { return w.holdAt == nil }, func(w *world) { at := strategy.Percent(20); w.holdAt = &at }},
 		{"Git holds no more", func(w *world) bool { return w.holdAt != nil }, func(w *world) { w.holdAt = nil }},
+		{"Git changes the steps", func(w *world) bool { return len(w.plan.Steps) != 3 }, func(w *world) { w.plan = other(w.plan) }},
+		{"the branch is forced", func(w *world) bool { return !w.forced }, func(w *world) { w.forced = true }},
+		{"the head is accepted", func(w *world) bool { return w.forced }, func(w *world) { w.forced = false }},
+		{"the limits are reached", func(w *world) bool { return !w.wait }, func(w *world) { w.wait = true }},
+		{"there is room again", func(w *world) bool { return w.wait }, func(w *world) { w.wait = false }},
 		{"smoke checks will fail", func(w *world) bool { return !w.smokeBad && len(w.plan.Smoke) > 0 }, func(w *world) { w.smokeBad = true }},
 		{"the next evaluation comes late", func(w *world) bool { return !w.slow }, func(w *world) { w.slow = true }},
 		{"nomad fails the deployment", func(w *world) bool { return w.dep.Status == strategy.DeploymentRunning }, func(w *world) { w.dep.Status = strategy.DeploymentFailed }},
@@ -104,7 +109,11 @@ func (s state) key() string {
 		}
 		return "?"
 	}
-	return fmt.Sprint(r.Phase, age(r.Since, 3), age(r.Pending, 2), hold, r.Stable.Revision.Version, spec(r.Stable.Version), r.Canary.Revision.Version, r.Canary.Version > 0, r.Registered, r.Opened,
+	corrected := 0
+	if len(r.Timeline) > 0 && r.Timeline[0].Reason.Code == strategy.Correcting {
+		corrected = 1 + age(r.Last.At, 21)
+	}
+	return fmt.Sprint(w.forced, w.wait, w.bad, len(w.plan.Steps), len(r.Plan.Steps), r.Plan.Standby, spec(r.Placed), r.Placed > 0, corrected, r.Phase, age(r.Since, 3), age(r.Pending, 2), hold, r.Stable.Revision.Version, spec(r.Stable.Version), r.Canary.Revision.Version, r.Canary.Version > 0, r.Registered, r.Opened,
 		r.Stuck, r.Step, r.Weight, min(r.Baked/tick, 2), min(r.Ran/tick, 8), ending, r.Evidence.Canary.Requests > 0, r.Evidence.Canary.Errors > 0, age(r.Evidence.At, 2), len(r.Outbox), r.Last.Kind,
 		r.Condemned, r.Parked.Version, r.Promoted, "|", w.ask, w.nomadUp, w.routerUp, w.quality, w.stopped, len(w.specs) > 0 && r.Stable.Version == uint64(len(w.specs)-1),
 		r.Base == w.index, w.marker.Rollout == r.ID, w.marker.Role, w.marker.Revision.Version, w.dep.Status, w.dep.Promoted, len(w.dep.Canaries), allocs, w.tagged && spec(w.good) == spec(r.Stable.Version), spec(w.stable), w.slow, w.pending, r.Paused, w.holdAt != nil, w.smokeBad, w.smoke != nil && w.smoke.Rollout == r.ID, w.smoke != nil && w.smoke.Failed != "",
@@ -236,7 +245,7 @@ func (s *state) checkAct(t tester, a strategy.Action, before []strategy.Alloc, n
 func (s state) quiet(t tester, proven map[string]bool) {
 	t.Helper()
 	s.w = s.w.clone()
-	s.w.nomadUp, s.w.routerUp, s.w.holdAt = true, true, nil
+	s.w.nomadUp, s.w.routerUp, s.w.holdAt, s.w.forced, s.w.wait = true, true, nil, false, false
 	if s.r.Paused != "" {
 		s.w.command = &strategy.Command{Kind: strategy.CommandResume}
 	}
@@ -285,7 +294,7 @@ func (s state) canEnd(t tester) {
 		return
 	}
 	s.w = s.w.clone()
-	s.w.ask, s.w.nomadUp, s.w.routerUp = s.r.Stable.Revision.Version, true, true
+	s.w.ask, s.w.nomadUp, s.w.routerUp, s.w.forced = s.r.Stable.Revision.Version, true, true, false
 	if s.w.stopped || s.r.Stable.Revision.Version == "f" {
 		return
 	}
@@ -305,8 +314,9 @@ func TestExplore(t *testing.T) {
 	}
 	states, looks := 0, 0
 	phases := map[strategy.Phase]int{}
-	worlds := []*world{newWorld("b", false), newWorld("b", true), newWorld("b", false)}
+	worlds := []*world{newWorld("b", false), newWorld("b", true), newWorld("b", false), newWorld("b", false)}
 	worlds[2].plan = blueGreen()
+	worlds[3].drift = strategy.DriftCorrect
 	for _, w := range worlds {
 		seen, proven := map[string]bool{}, map[string]bool{}
 		queue := []state{{w: w, r: strategy.Rollout{Release: "web"}, left: depth}}

@@ -24,7 +24,7 @@ func (m *machine) first() Reason {
 	if !m.ours(RoleFirst) {
 		return m.registerFirst()
 	}
-	m.Registered = true
+	m.arrived()
 	if c.Stopped {
 		return m.park(StoppedByPerson, "the job was stopped during its first release")
 	}

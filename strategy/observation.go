@@ -17,6 +17,16 @@ type Observation struct {
 	Traffic        *TrafficState
 	TrafficProblem string
 
+	// Owner is another instance of Drover that registered what runs; "" for none.
+	Owner string
+	// Forced is the head of a branch that does not descend from the one seen before; "" when it does. Nothing that it asks
+	// for is begun.
+	Forced string
+	// Wait is why no rollout may begin now, though Git asks for one; nil when it may.
+	Wait *Reason
+	// Prune says that the release is gone from Git for good, and that jobs of such releases are to be stopped.
+	Prune bool
+
 	// Smoke is what the smoke checks of the present rollout said, once they have run.
 	Smoke *SmokeResult
 	// Command is what a person asks for, in this observation only.

@@ -15,7 +15,8 @@ func (m *machine) placing() Reason {
 	if !m.ours(RoleCanary) {
 		return m.placeCanaries()
 	}
-	m.Registered = true
+	m.arrived()
+	m.replan()
 	m.give(m.split(0, false))
 	if why, faulty := m.fault(); faulty {
 		return m.condemn(why)

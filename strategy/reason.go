@@ -20,6 +20,11 @@ const (
 	StoppedByPerson  ReasonCode = "stopped_by_person" // the job was stopped, and stays so
 	ChangedByOther   ReasonCode = "changed_by_other"  // the job was registered by somebody else
 	Refused          ReasonCode = "refused"           // the job cannot be released as asked
+	OtherInstance    ReasonCode = "other_instance"    // the job belongs to another instance of Drover
+	ForcedHead       ReasonCode = "forced_head"       // the branch was force-pushed: nothing new begins
+	LimitReached     ReasonCode = "limit_reached"     // too many rollouts are under way, or failed by this commit
+	Scaling          ReasonCode = "scaling"           // the counts that Git changed are being applied
+	Pruned           ReasonCode = "pruned"            // gone from Git, and stopped for it
 )
 
 // How a rollout moves.
@@ -32,6 +37,8 @@ const (
 	StandingBy  ReasonCode = "standing_by" // the old revision does
 	Waiting     ReasonCode = "waiting"     // for an effect of what was done
 	GoingBack   ReasonCode = "going_back"
+	Correcting  ReasonCode = "correcting" // what somebody else changed at rest
+	Replanned   ReasonCode = "replanned"  // Git changed the steps in mid-rollout
 	Restored    ReasonCode = "restored"
 )
 

@@ -16,10 +16,20 @@ type Release struct {
 	Plan    Plan
 	HoldAt  *Weight // the weight that is to be held; nil for none
 	Traffic Traffic
+	Drift   Drift    // what is done about a job that somebody else changed at rest
 	Files   []string // every path the release names: its own file, the jobspec, the var files
 	Path    string   // the release's own file
 	Line    int      // of its block in that file
 }
+
+// Drift is what is done about a job that somebody else changed or stopped while its release was at rest.
+type Drift string
+
+// The answers to drift. The zero value reports.
+const (
+	DriftReport  Drift = "report"  // say so, and leave it alone
+	DriftCorrect Drift = "correct" // bring back what Git asks for
+)
 
 // JobSource is the jobspec of a release as it stands in Git, ready to be parsed by Nomad.
 type JobSource struct {

@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -10,18 +11,21 @@ func (m *machine) resting() Reason {
 	if c == nil {
 		return m.nomadAway()
 	}
+	if m.o.Owner != "" {
+		return Reason{Code: OtherInstance, Text: fmt.Sprintf("the job belongs to another instance of Drover, %q: remove the release from one of the two repositories", m.o.Owner)}
+	}
 	m.adopt()
 	rests := m.rest()
 	d := m.o.Desired
 	switch {
 	case d == nil:
-		return Reason{Code: NothingAsked, Text: m.o.GitProblem + ": what runs is left alone"}
+		return m.dropped()
 	case !c.Exists || c.Stopped:
 		return m.restWithoutJob(d)
 	case m.strayCanaries():
 		why := Reason{Code: RevertedInGit, Text: "canaries of an ended rollout appeared late"}
 		m.Ending = &Outcome{Kind: m.Last.Kind, Revision: m.Last.Revision, Reason: m.Last.Reason}
-		m.Registered = true
+		m.arrived()
 		return m.enter(Restoring, why)
 	case d.Revision == m.Stable.Revision:
 		return m.upToDate(rests)
@@ -32,6 +36,12 @@ func (m *machine) resting() Reason {
 		return Reason{Code: AlreadyParked, Text: fmt.Sprintf("%s was parked: %s. Another revision, or a higher attempt, starts anew", d.Revision, m.Last.Reason.Text)}
 	case len(d.Refusals) > 0:
 		return Reason{Code: Refused, Text: fmt.Sprintf("%s cannot be released: %s", d.Revision, strings.Join(d.Refusals, "; "))}
+	}
+	if d.Revision.SameSpec(m.Stable.Revision) && c.Version == m.Stable.Version {
+		return m.relabel(d)
+	}
+	if why, waits := m.mayNotBegin(d); waits {
+		return why
 	}
 	if why, underWay := m.takeOver(); underWay {
 		return why
@@ -45,6 +55,32 @@ func (m *machine) resting() Reason {
 		return m.begin(Reversing, d, why)
 	}
 	return m.begin(Placing, d, why)
+}
+
+// mayNotBegin says why a rollout that Git asks for waits for something else than the cluster.
+func (m *machine) mayNotBegin(d *Desired) (Reason, bool) {
+	switch {
+	case m.o.Forced != "":
+		return Reason{Code: ForcedHead, Text: fmt.Sprintf("%s is not begun: the branch was force-pushed to %.7s. Commit on top of it, or run drover accept-head", d.Revision, m.o.Forced)}, true
+	case m.o.Wait != nil:
+		return *m.o.Wait, true
+	}
+	return Reason{}, false
+}
+
+// dropped leaves alone, or stops, what Git does not ask for any more.
+func (m *machine) dropped() Reason {
+	c := m.o.Cluster
+	switch {
+	case !m.o.Prune:
+		return Reason{Code: NothingAsked, Text: m.o.GitProblem + ": what runs is left alone"}
+	case c.Exists && !c.Stopped && c.Marker != (Marker{}):
+		m.act(Action{Kind: ActStop, Job: m.Job, ModifyIndex: c.ModifyIndex})
+		return Reason{Code: Pruned, Text: m.o.GitProblem + ": stopping the job, as prune asks"}
+	case c.Exists && !c.Stopped:
+		return Reason{Code: NothingAsked, Text: m.o.GitProblem + ": what runs was not registered by Drover, so it is not pruned"}
+	}
+	return Reason{Code: Pruned, Text: m.o.GitProblem + ": the job is stopped"}
 }
 
 // moveText says what a rollout changes.
@@ -86,6 +122,9 @@ func (m *machine) adopt() {
 	default:
 		m.Stable = Installed{Revision: c.Revision, Version: c.Version}
 	}
+	for _, bad := range c.Condemned {
+		m.Condemned = remember(m.Condemned, bad, maxCondemned)
+	}
 	if m.Stable.Revision.Digest != "" {
 		m.Promoted = remember(m.Promoted, m.Stable.Revision, maxPromoted)
 	}
@@ -111,10 +150,14 @@ func (m *machine) takeOver() (Reason, bool) {
 	return Reason{}, false
 }
 
-// rest keeps the split at rest and the good version kept; it tells whether both are so.
+// rest keeps the split at rest, the good version kept and the condemned one known; it tells whether all is so.
 func (m *machine) rest() bool {
 	c := m.o.Cluster
 	rests := m.give(m.split(0, true))
+	if m.Last.Kind == OutcomeCondemned && m.Placed >= max(c.Oldest, 1) && c.Exists && !slices.Contains(c.Condemned, m.Last.Revision) {
+		m.act(Action{Kind: ActMarkBad, Job: m.Job, Version: m.Placed, Revision: m.Last.Revision})
+		rests = false
+	}
 	if c.Exists && !c.Stopped {
 		if m.Last.Kind == OutcomePromoted && c.Version == m.Stable.Version && (!c.GoodTagged || c.GoodVersion != c.Version) {
 			m.act(Action{Kind: ActMarkGood, Job: m.Job, Version: c.Version})
@@ -134,9 +177,12 @@ func (m *machine) upToDate(rests bool) Reason {
 	c := m.o.Cluster
 	if c.Version != m.Stable.Version {
 		if !c.Revision.SameSpec(m.Stable.Revision) {
-			return Reason{Code: ChangedByOther, Text: fmt.Sprintf("Git asks for %s, but somebody else registered version %d of the job: it is left alone until Git asks for another revision", m.Stable.Revision, c.Version)}
+			return m.drifted()
 		}
 		m.Stable.Version = c.Version
+	}
+	if why, scales := m.scale(); scales {
+		return why
 	}
 	if !rests {
 		return waiting("%s runs; waiting for the split to rest", m.Stable.Revision)
@@ -164,11 +210,18 @@ func (m *machine) restWithoutJob(d *Desired) Reason {
 		return Reason{Code: AlreadyCondemned, Text: fmt.Sprintf("%s was condemned (%s), and nothing runs: commit another revision, or set attempt = %d", d.Revision, m.Last.Reason.Text, d.Revision.Attempt+1)}
 	case d.Revision == m.Parked:
 		return Reason{Code: AlreadyParked, Text: fmt.Sprintf("%s was parked: %s", d.Revision, m.Last.Reason.Text)}
-	case c.Stopped && (d.Revision == m.Stable.Revision || d.Revision.SameSpec(c.Revision)):
+	case c.Stopped && (d.Revision == m.Stable.Revision || d.Revision.SameSpec(c.Revision)) && (d.Release.Drift != DriftCorrect || m.corrected()):
 		return Reason{Code: StoppedByPerson, Text: fmt.Sprintf("the job was stopped by a person: it stays so until Git asks for another revision than %s", d.Revision)}
 	case len(d.Refusals) > 0:
 		return Reason{Code: Refused, Text: fmt.Sprintf("%s cannot be released: %s", d.Revision, strings.Join(d.Refusals, "; "))}
 	}
-	m.Stable = Installed{}
-	return m.begin(First, d, Reason{Code: Started, Text: fmt.Sprintf("first release of %s: %s by %s", d.Job.Ref.ID, d.Revision, commitText(d.Commit))})
+	if why, waits := m.mayNotBegin(d); waits {
+		return why
+	}
+	why := Reason{Code: Started, Text: fmt.Sprintf("first release of %s: %s by %s", d.Job.Ref.ID, d.Revision, commitText(d.Commit))}
+	if d.Revision == m.Stable.Revision {
+		why = Reason{Code: Correcting, Text: fmt.Sprintf("somebody stopped the job: %s is started again, as drift = \"correct\" asks", d.Revision)}
+	}
+	m.Stable, m.Counts = Installed{}, d.Job.counts()
+	return m.begin(First, d, why)
 }

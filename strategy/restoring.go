@@ -98,8 +98,9 @@ func (m *machine) announce(end Outcome) {
 		task.Step = 0
 	}
 	if m.Plan.Rollback.Commit != CommitNone && !m.Stable.Revision.IsZero() {
-		task.Kind = TaskRevert
-		m.Outbox = append(m.Outbox, task)
+		revert := task
+		revert.Kind, revert.Timeline, revert.Verdicts = TaskRevert, nil, nil
+		m.Outbox = append(m.Outbox, revert)
 	}
 	if m.Plan.Rollback.Issue {
 		task.Kind = TaskIssue
@@ -158,6 +159,9 @@ func (m *machine) blocked() Reason {
 	case settled && m.Stuck != Reversing:
 		return m.finish()
 	}
+	if m.asked(CommandRetry) {
+		return m.retryWayBack()
+	}
 	if m.another(d) {
 		m.finish()
 		phase := Placing
@@ -166,5 +170,14 @@ func (m *machine) blocked() Reason {
 		}
 		return m.begin(phase, d, Reason{Code: Superseded, Text: fmt.Sprintf("the way back was blocked; Git asks for %s at %s", d.Revision, d.Commit.Short())})
 	}
-	return m.hold(StableUnready, "%s is not ready: what is ready serves. Mend it, or commit another revision", m.Stable.Revision)
+	return m.hold(StableUnready, "%s is not ready: what is ready serves. Mend it and run drover retry %s, or commit another revision", m.Stable.Revision, m.Release)
+}
+
+// retryWayBack goes the way back that was blocked once more. One in reverse is registered anew.
+func (m *machine) retryWayBack() Reason {
+	why := Reason{Code: GoingBack, Text: fmt.Sprintf("the way back once more, as %s asks", m.o.Command.By)}
+	if m.Stuck == Reversing {
+		m.ID, m.Base, m.Registered = m.newID(), m.o.Cluster.ModifyIndex, false
+	}
+	return m.enter(m.Stuck, why)
 }

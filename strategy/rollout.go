@@ -57,6 +57,7 @@ type Rollout struct {
 	Base       uint64     `json:"base,omitempty"`       // the JobModifyIndex that the rollout started from
 	Paused     string     `json:"paused,omitempty"`     // by whom; "" when it is not
 	Registered bool       `json:"registered,omitempty"` // our registration was seen in Nomad
+	Placed     uint64     `json:"placed,omitempty"`     // the job version that our registration made, once it was seen
 	Opened     bool       `json:"opened,omitempty"`     // the canary had traffic
 	Stuck      Phase      `json:"stuck,omitempty"`      // in Blocked: the phase that could not end
 	Step       int        `json:"step"`                 // index of the present step
@@ -72,7 +73,9 @@ type Rollout struct {
 	Condemned  []Revision `json:"condemned,omitempty"`
 	Parked     Revision   `json:"parked,omitzero"`
 	Promoted   []Revision `json:"promoted,omitempty"` // the newest last
-	Timeline   []Event    `json:"timeline,omitempty"` // of the present or last rollout
+	// Counts is what Git asked for of each group when it was last applied: only a change of that is applied again.
+	Counts   map[string]int `json:"counts,omitempty"`
+	Timeline []Event        `json:"timeline,omitempty"` // of the present or last rollout
 }
 
 // Elapsed is time on a clock that stops while a rollout holds.
@@ -125,11 +128,14 @@ type Event struct {
 	Reason Reason    `json:"reason"`
 }
 
-// The bounds that keep a record below 16 KiB.
+// The bounds that keep a record below 16 KiB: numbers of entries, and bytes of a text.
 const (
-	maxTimeline  = 24
+	maxTimeline  = 16
 	maxPromoted  = 20
 	maxCondemned = 20
+	maxWaiting   = 4 // tasks of the outbox that keep their timeline
+	maxText      = 300
+	maxLine      = 160 // of the timeline
 )
 
 // AtRest tells whether no rollout is under way.

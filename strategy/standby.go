@@ -20,6 +20,7 @@ func (m *machine) standby() Reason {
 	if why, foreign := m.foreign(); foreign {
 		return why
 	}
+	m.replan()
 	if d := c.Deployment; d.Status == DeploymentFailed || d.Status == DeploymentCancelled {
 		return m.deploymentFailed()
 	} else if d.ID != "" && d.Promoted {
@@ -50,7 +51,7 @@ func (m *machine) standby() Reason {
 // canaries, which carry all traffic.
 func (m *machine) gitMovedInStandby() (Reason, bool) {
 	d := m.o.Desired
-	if d == nil || d.Revision == m.Canary.Revision {
+	if d == nil || d.Revision == m.Canary.Revision || m.o.Forced != "" {
 		return Reason{}, false
 	}
 	if why, withdrawn := m.withdrawn(d); withdrawn {

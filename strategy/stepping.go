@@ -17,6 +17,9 @@ func (m *machine) stepping() Reason {
 	if m.o.Cluster == nil {
 		return m.nomadAway()
 	}
+	if why, changed := m.replan(); changed {
+		return why
+	}
 	if why, foreign := m.foreign(); foreign {
 		return why
 	}

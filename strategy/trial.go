@@ -5,7 +5,7 @@ import "fmt"
 // gitMoved looks whether Git asks for something else than what is on trial. Only phases before promotion may ask.
 func (m *machine) gitMoved() (Reason, bool) {
 	d := m.o.Desired
-	if d == nil || d.Revision == m.Canary.Revision {
+	if d == nil || d.Revision == m.Canary.Revision || m.o.Forced != "" {
 		return Reason{}, false
 	}
 	if why, withdrawn := m.withdrawn(d); withdrawn {
@@ -159,8 +159,11 @@ func (m *machine) foreign() (Reason, bool) {
 		return Reason{}, false
 	}
 	m.shut()
+	if d := m.o.Desired; d != nil && m.asked(CommandRetry) {
+		return m.begin(m.Phase.again(), d, Reason{Code: Started, Text: fmt.Sprintf("%s once more, as %s asks", d.Revision, m.o.Command.By)}), true
+	}
 	if m.Ran > m.Plan.MaxDuration {
 		return m.park(ForeignRegistration, "the job was registered by somebody else in mid-rollout, and stayed so"), true
 	}
-	return m.hold(ForeignRegistration, "the job was registered by somebody else in mid-rollout (version %d): commit another revision to go on", c.Version), true
+	return m.hold(ForeignRegistration, "the job was registered by somebody else in mid-rollout (version %d): commit another revision to go on, or run drover retry %s", c.Version, m.Release), true
 }

@@ -36,8 +36,12 @@ type world struct {
 	command   *strategy.Command // for one look
 	smoke     *strategy.SmokeResult
 	smokeBad  bool
-	slow      bool   // the next evaluation comes a tick late
-	pending   string // the spec that was registered and is not evaluated yet
+	slow      bool                // the next evaluation comes a tick late
+	pending   string              // the spec that was registered and is not evaluated yet
+	bad       []strategy.Revision // those whose version carries a bad tag
+	forced    bool                // the branch was force-pushed
+	wait      bool                // the limits let nothing begin
+	drift     strategy.Drift
 }
 
 type quality int
@@ -104,9 +108,15 @@ func (w *world) spec() string { return w.specs[len(w.specs)-1] }
 // observe is what Drover would read.
 func (w *world) observe() strategy.Observation {
 	o := strategy.Observation{Command: w.command, Smoke: w.smoke, GitProblem: "release.hcl:1: it does not parse", ClusterProblem: "connection refused", TrafficProblem: "connection refused"}
+	if w.forced {
+		o.Forced = "f0rced"
+	}
+	if w.wait {
+		o.Wait = &strategy.Reason{Code: strategy.LimitReached, Text: "others are under way"}
+	}
 	if w.ask != "" {
 		o.Desired = &strategy.Desired{
-			Release: strategy.Release{Name: "web", Version: w.ask, Source: strategy.JobSource{Jobspec: w.ask}, Plan: w.plan, HoldAt: w.holdAt}, Revision: revision(w.ask),
+			Release: strategy.Release{Name: "web", Version: w.ask, Source: strategy.JobSource{Jobspec: w.ask}, Plan: w.plan, HoldAt: w.holdAt, Drift: w.drift}, Revision: revision(w.ask),
 			Job: strategy.JobSpec{Ref: job}, Service: service, Commit: strategy.Commit{SHA: "c0ffee-" + w.ask, Subject: "release " + w.ask},
 		}
 	}
@@ -130,7 +140,7 @@ func (w *world) observe() strategy.Observation {
 func (w *world) cluster() *strategy.ClusterState {
 	c := &strategy.ClusterState{
 		Exists: len(w.specs) > 0, Stopped: w.stopped, ModifyIndex: w.index, Marker: w.marker, Count: count, Deployment: w.dep,
-		Allocs: slices.Clone(w.allocs), GoodVersion: w.good, GoodTagged: w.tagged, ProgressDeadline: tick,
+		Allocs: slices.Clone(w.allocs), GoodVersion: w.good, GoodTagged: w.tagged, ProgressDeadline: tick, Condemned: slices.Clone(w.bad),
 	}
 	if c.Exists {
 		c.Version, c.Revision = uint64(len(w.specs)-1), revision(w.spec())
@@ -144,6 +154,13 @@ func blueGreen() strategy.Plan {
 	p := plan()
 	p.Kind, p.Steps, p.Standby = strategy.KindBlueGreen, p.Steps[1:], 2*tick
 	p.Smoke = []strategy.Smoke{{Name: "home", Path: "/", Status: 200}}
+	return p
+}
+
+// other is the plan with other steps.
+func other(p strategy.Plan) strategy.Plan {
+	p.Steps = []strategy.Step{{Weight: strategy.Percent(40), Bake: tick}, {Weight: strategy.Percent(80), Bake: tick}, {Weight: strategy.Full, Bake: tick}}
+	p.Standby = tick
 	return p
 }
 
@@ -187,11 +204,15 @@ func (w *world) perform(a strategy.Action) {
 		if w.nomadUp {
 			w.good, w.tagged = a.Version, true
 		}
+	case strategy.ActMarkBad:
+		if w.nomadUp {
+			w.bad = append(slices.Clip(w.bad), a.Revision)
+		}
 	case strategy.ActReplace:
 		if w.nomadUp {
 			w.replace(a.Alloc)
 		}
-	case strategy.ActDeliver, strategy.ActSmoke:
+	case strategy.ActDeliver, strategy.ActSmoke, strategy.ActScale:
 	}
 }
 
