@@ -18,6 +18,8 @@ import (
 	"github.com/drover-dev/drover/strategy"
 )
 
+const token = providertest.GitToken
+
 type files = providertest.Files
 
 func change(parent string, content string) strategy.Change {
@@ -41,7 +43,7 @@ func TestCredentialsAreInNoError(t *testing.T) {
 	t.Parallel()
 	remote := providertest.NewBareRemote(t)
 	remote.Commit(t, "one", files{"a": "1"})
-	server := serve(t, remote)
+	server := providertest.NewGitServer(t, remote)
 	var log bytes.Buffer
 	repo := open(t, git.Config{URL: server.URL, Token: "wr0ng-t0ken", Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	_, err := repo.Head(t.Context())
@@ -63,7 +65,7 @@ func TestCredentialsAreInNoFile(t *testing.T) {
 	t.Parallel()
 	remote := providertest.NewBareRemote(t)
 	remote.Commit(t, "one", files{"a": "1"})
-	url := strings.Replace(serve(t, remote).URL, "http://", "http://x-access-token:"+token+"@", 1)
+	url := providertest.NewGitServer(t, remote).URLWithToken()
 	state := filepath.Join(t.TempDir(), "state")
 	repo := open(t, git.Config{URL: url, StateDir: state})
 	if _, err := repo.Push(t.Context(), change(head(t, repo).SHA, "2")); err != nil {
@@ -109,8 +111,8 @@ func TestLostAnswerIsNoFailure(t *testing.T) {
 	t.Parallel()
 	remote := providertest.NewBareRemote(t)
 	remote.Commit(t, "one", files{"a": "1"})
-	server := serve(t, remote)
-	server.answer(func(w http.ResponseWriter, r *http.Request, git http.Handler) bool {
+	server := providertest.NewGitServer(t, remote)
+	server.Answer(func(w http.ResponseWriter, r *http.Request, git http.Handler) bool {
 		if !isPush(r) {
 			return false
 		}
@@ -138,8 +140,8 @@ func TestPushThatDidNotArriveIsNoRefusal(t *testing.T) {
 			t.Parallel()
 			remote := providertest.NewBareRemote(t)
 			one := remote.Commit(t, "one", files{"a": "1"})
-			server := serve(t, remote)
-			server.answer(func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+			server := providertest.NewGitServer(t, remote)
+			server.Answer(func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
 				if isPush(r) {
 					fault(w)
 				}
@@ -159,8 +161,8 @@ func TestTokenThatMayOnlyReadIsARefusal(t *testing.T) {
 	for _, status := range []int{http.StatusForbidden, http.StatusUnauthorized} {
 		remote := providertest.NewBareRemote(t)
 		one := remote.Commit(t, "one", files{"a": "1"})
-		server := serve(t, remote)
-		server.answer(func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		server := providertest.NewGitServer(t, remote)
+		server.Answer(func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
 			if !strings.Contains(r.URL.String(), "git-receive-pack") {
 				return false
 			}
@@ -180,9 +182,9 @@ func TestRaceWithinThePush(t *testing.T) {
 	t.Parallel()
 	remote := providertest.NewBareRemote(t)
 	one := remote.Commit(t, "one", files{"a": "1", "b": "1"})
-	server := serve(t, remote)
+	server := providertest.NewGitServer(t, remote)
 	var others string
-	server.answer(func(_ http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+	server.Answer(func(_ http.ResponseWriter, r *http.Request, _ http.Handler) bool {
 		if isPush(r) {
 			others = remote.Commit(t, "faster", files{"b": "2"})
 		}

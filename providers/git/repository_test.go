@@ -54,7 +54,7 @@ func TestConformanceOfSmartHTTP(t *testing.T) {
 	providertest.TestRepository(t, func(t *testing.T) providertest.RepositoryHarness {
 		t.Helper()
 		remote := providertest.NewBareRemote(t)
-		server := serve(t, remote)
+		server := providertest.NewGitServer(t, remote)
 		return providertest.RepositoryHarness{
 			Remote: remote,
 			Open: func(t *testing.T, view providertest.View) reconcile.Repository {

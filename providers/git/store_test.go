@@ -34,14 +34,14 @@ func TestNothingIsFetchedUnlessTheBranchMoved(t *testing.T) {
 		tree[fmt.Sprintf("dir-%d/file", i)] = strings.Repeat(fmt.Sprintf("%d-%d ", i, i*i), 50)
 	}
 	remote.Commit(t, "one", tree)
-	server := serve(t, remote)
+	server := providertest.NewGitServer(t, remote)
 	state := filepath.Join(t.TempDir(), "state")
 	config := git.Config{URL: server.URL, Token: token, StateDir: state}
 	repo := open(t, config)
 	for range 3 {
 		head(t, repo)
 	}
-	if got := server.fetches.Load(); got != 1 {
+	if got := server.Fetches.Load(); got != 1 {
 		t.Errorf("got %d fetches of a branch that did not move, want 1", got)
 	}
 	next := remote.Commit(t, "two", files{"dir-7/file": "changed"})
@@ -50,7 +50,7 @@ func TestNothingIsFetchedUnlessTheBranchMoved(t *testing.T) {
 	if got := head(t, repo).SHA; got != next {
 		t.Errorf("head: got %s, want %s", got, next)
 	}
-	if got := server.fetches.Load(); got != 2 {
+	if got := server.Fetches.Load(); got != 2 {
 		t.Errorf("got %d fetches, want 2", got)
 	}
 	var sizes []int64
@@ -68,7 +68,7 @@ func TestNothingIsFetchedUnlessTheBranchMoved(t *testing.T) {
 	if _, err := open(t, config).Files(t.Context(), next); err != nil {
 		t.Error(err)
 	}
-	if got := server.fetches.Load(); got != 2 {
+	if got := server.Fetches.Load(); got != 2 {
 		t.Errorf("got %d fetches, want 2", got)
 	}
 }

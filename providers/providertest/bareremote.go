@@ -41,27 +41,27 @@ func NewBareRemote(t *testing.T) *BareRemote {
 	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	r.Git(t, "init", "--quiet", "--bare", "--initial-branch=main")
+	r.Git(t, "init", "--quiet", "--bare", "--template=", "--initial-branch=main")
 	return r
 }
 
 // Git runs the git program on the remote, and returns what it says without the last line break.
 func (r *BareRemote) Git(t *testing.T, args ...string) string {
 	t.Helper()
-	return strings.TrimSuffix(r.run(t, nil, "", args...), "\n")
+	return strings.TrimSuffix(r.run(t, "", args...), "\n")
 }
 
-func (r *BareRemote) run(t *testing.T, env []string, stdin string, args ...string) string {
+func (r *BareRemote) run(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "git", append([]string{"-c", "core.quotePath=false"}, args...)...)
 	cmd.Dir = r.Dir
 	cmd.Stdin = strings.NewReader(stdin)
 	// Nothing of the machine's own settings may reach the test.
-	cmd.Env = append([]string{
+	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + r.Dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_DIR=" + r.Dir, "LC_ALL=C",
 		"GIT_AUTHOR_NAME=Other Person", "GIT_AUTHOR_EMAIL=other@example.com",
 		"GIT_COMMITTER_NAME=Other Person", "GIT_COMMITTER_EMAIL=other@example.com",
-	}, env...)
+	}
 	var out, fault bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &fault
 	if err := cmd.Run(); err != nil {
@@ -85,55 +85,59 @@ func (r *BareRemote) Move(t *testing.T, sha string) {
 // Commit adds or replaces files on top of main, as another person, and returns the commit.
 func (r *BareRemote) Commit(t *testing.T, message string, files Files, modes ...Mode) string {
 	t.Helper()
-	parent := r.Git(t, "for-each-ref", "--format=%(objectname)", "refs/heads/main")
-	var parents []string
-	if parent != "" {
-		parents = []string{parent}
+	return r.CommitTo(t, "refs/heads/main", message, files, modes...)
+}
+
+// CommitTo adds or replaces files on top of a ref, which is made when it is not there, and returns the commit.
+func (r *BareRemote) CommitTo(t *testing.T, ref, message string, files Files, modes ...Mode) string {
+	t.Helper()
+	onto := ""
+	if r.Git(t, "for-each-ref", ref) != "" {
+		onto = ref + "^0"
 	}
-	sha := r.commit(t, message, files, modes, parents...)
-	r.Move(t, sha)
-	return sha
+	return r.commit(t, ref, onto, message, files, modes...)
 }
 
 // Rewrite makes another commit on top of an older one, and forces main to it.
 func (r *BareRemote) Rewrite(t *testing.T, onto, message string, files Files) string {
 	t.Helper()
-	sha := r.commit(t, message, files, nil, onto)
-	r.Move(t, sha)
-	return sha
+	return r.commit(t, "refs/heads/main", onto, message, files)
+}
+
+// Branch makes a commit on top of another one, "" for none, and sets a ref to it, whatever it was at.
+func (r *BareRemote) Branch(t *testing.T, ref, onto, message string, files Files, modes ...Mode) string {
+	t.Helper()
+	return r.commit(t, ref, onto, message, files, modes...)
 }
 
 // Merge makes one commit for each set of files on a side branch that starts at main, and merges it into main.
 func (r *BareRemote) Merge(t *testing.T, message string, side ...Files) string {
 	t.Helper()
+	const branch = "refs/side/merging"
 	base := r.Tip(t)
-	branch := base
+	tip := base
 	for i, files := range side {
-		branch = r.commit(t, fmt.Sprintf("side %d", i), files, nil, branch)
+		tip = r.commit(t, branch, tip, fmt.Sprintf("side %d", i), files)
 	}
-	tree := r.Git(t, "rev-parse", branch+"^{tree}")
-	sha := strings.TrimSpace(r.run(t, nil, message, "commit-tree", tree, "-p", base, "-p", branch))
+	sha := strings.TrimSpace(r.run(t, message, "commit-tree", tip+"^{tree}", "-p", base, "-p", tip))
 	r.Move(t, sha)
+	r.Git(t, "update-ref", "-d", branch)
 	return sha
 }
 
-// commit makes a commit whose files are those of the first parent, and the ones given.
-func (r *BareRemote) commit(t *testing.T, message string, files Files, modes []Mode, parents ...string) string {
+// commit makes a commit whose files are those of the parent, and the ones given, and sets the ref to it.
+func (r *BareRemote) commit(t *testing.T, ref, parent, message string, files Files, modes ...Mode) string {
 	t.Helper()
-	index := []string{"GIT_INDEX_FILE=" + filepath.Join(t.TempDir(), "index")}
-	args := []string{"commit-tree"}
-	if len(parents) > 0 {
-		r.run(t, index, "", "read-tree", parents[0])
-	}
-	for _, parent := range parents {
-		args = append(args, "-p", parent)
+	var stream strings.Builder
+	fmt.Fprintf(&stream, "commit %s\nmark :1\ncommitter Other Person <other@example.com> now\ndata %d\n%s\n", ref, len(message), message)
+	if parent != "" {
+		fmt.Fprintf(&stream, "from %s\n", parent)
 	}
 	special := map[string]string{}
-	var entries strings.Builder
 	for _, m := range modes {
 		special[m.Path] = m.Mode
 		if m.Mode == submoduleMode {
-			fmt.Fprintf(&entries, "%s %s\t%s\x00", submoduleMode, strings.Repeat("ab", 20), m.Path)
+			fmt.Fprintf(&stream, "M %s %s %s\n", submoduleMode, strings.Repeat("ab", 20), m.Path)
 		}
 	}
 	for path, content := range files {
@@ -141,22 +145,35 @@ func (r *BareRemote) commit(t *testing.T, message string, files Files, modes []M
 		if mode == "" {
 			mode = "100644"
 		}
-		fmt.Fprintf(&entries, "%s %s\t%s\x00", mode, strings.TrimSpace(r.run(t, nil, content, "hash-object", "-w", "--stdin")), path)
+		fmt.Fprintf(&stream, "M %s inline %s\ndata %d\n%s\n", mode, path, len(content), content)
 	}
-	r.run(t, index, entries.String(), "update-index", "-z", "--index-info")
-	tree := strings.TrimSpace(r.run(t, index, "", "write-tree"))
-	return strings.TrimSpace(r.run(t, nil, message, append(args, tree)...))
+	stream.WriteString("\nget-mark :1\n")
+	// One process a commit: suites make hundreds.
+	return strings.TrimSpace(r.run(t, stream.String(), "-c", "fastimport.unpackLimit=0", "fast-import", "--quiet", "--force", "--date-format=now"))
 }
 
 // Files are the contents of all plain files of a commit.
 func (r *BareRemote) Files(t *testing.T, sha string) map[string]string {
 	t.Helper()
-	files := map[string]string{}
+	var paths []string
+	var wanted strings.Builder
 	for line := range strings.SplitSeq(r.Git(t, "ls-tree", "-r", "-z", sha), "\x00") {
 		entry, path, found := strings.Cut(line, "\t")
 		if fields := strings.Fields(entry); found && fields[1] == "blob" {
-			files[path] = r.run(t, nil, "", "cat-file", "blob", fields[2])
+			paths = append(paths, path)
+			fmt.Fprintln(&wanted, fields[2])
 		}
+	}
+	files := map[string]string{}
+	rest := r.run(t, wanted.String(), "cat-file", "--batch")
+	for _, path := range paths {
+		header, after, _ := strings.Cut(rest, "\n")
+		var hash, kind string
+		var size int
+		if _, err := fmt.Sscan(header, &hash, &kind, &size); err != nil || len(after) <= size {
+			t.Fatalf("read %s at %s: git said %q: %v", path, sha, header, err)
+		}
+		files[path], rest = after[:size], after[size+1:]
 	}
 	return files
 }
