@@ -273,23 +273,12 @@ func (r *Repository) build(ctx context.Context) error {
 
 // read calls fn with a commit. When the store turns out to be damaged it is made anew and fn is called once more.
 func (r *Repository) read(ctx context.Context, sha string, fn func(*object.Commit) error) error {
-	if !plumbing.IsHash(sha) {
-		return fmt.Errorf("%q is not a commit's full hash", sha)
-	}
 	if err := r.open(ctx); err != nil {
 		return err
 	}
-	hash := plumbing.NewHash(sha)
 	attempt := func() (err error) {
 		defer catch(&err)
-		commit, err := r.store.whole(hash)
-		if errors.Is(err, plumbing.ErrObjectNotFound) && r.store.HasEncodedObject(hash) != nil {
-			// Not there at all: either the branch left it, or everything went.
-			if _, unsound := r.store.head(); unsound != nil {
-				return unsound
-			}
-			return fmt.Errorf("commit %s is not in the history of branch %q: the branch was rewritten, or it was never there", sha, r.config.Branch)
-		}
+		commit, err := r.find(sha)
 		if err != nil {
 			return err
 		}
@@ -303,4 +292,21 @@ func (r *Repository) read(ctx context.Context, sha string, fn func(*object.Commi
 		return attempt()
 	}
 	return err
+}
+
+// find is a commit of the store, whole.
+func (r *Repository) find(sha string) (*object.Commit, error) {
+	if !plumbing.IsHash(sha) {
+		return nil, fmt.Errorf("%q is not a commit's full hash", sha)
+	}
+	hash := plumbing.NewHash(sha)
+	commit, err := r.store.whole(hash)
+	if errors.Is(err, plumbing.ErrObjectNotFound) && r.store.HasEncodedObject(hash) != nil {
+		// Not there at all: either the branch left it, or everything went.
+		if _, unsound := r.store.head(); unsound != nil {
+			return nil, unsound
+		}
+		return nil, fmt.Errorf("commit %s is not in the history of branch %q: the branch was rewritten, or it was never there", sha, r.config.Branch)
+	}
+	return commit, err
 }

@@ -10,7 +10,10 @@ import (
 	"github.com/drover-dev/drover/reconcile"
 )
 
-var _ reconcile.Repository = (*git.Repository)(nil)
+var (
+	_ reconcile.Repository = (*git.Repository)(nil)
+	_ reconcile.Ancestry   = (*git.Repository)(nil)
+)
 
 // open makes a repository that is closed before its state goes.
 func open(t *testing.T, config git.Config) *git.Repository {

@@ -53,6 +53,9 @@ func TestRepository(t *testing.T, newHarness func(t *testing.T) RepositoryHarnes
 		"a missing branch says which there are": repositoryMissingBranch,
 		"an unreachable remote is an error":     repositoryUnreachable,
 		"readers at once agree":                 repositoryReaders,
+		"a line of commits descends":            repositoryDescends,
+		"a merge descends from both sides":      repositoryDescendsMerge,
+		"a forced branch does not descend":      repositoryDescendsForced,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
