@@ -1,6 +1,7 @@
 package git
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,6 +26,10 @@ type Config struct {
 	// Token is sent as the password of user "x-access-token", over https, and over http to this machine only. It is
 	// not used for a path or a file address.
 	Token string
+	// ReadToken is asked for the token, in the place of Token: before the first connection, and again whenever the
+	// remote rejects the one it gave, so that a file that was replaced is taken up. What was rejected is tried once more
+	// when there is another token by then. It is called by one goroutine at a time, within the time of a call.
+	ReadToken func(ctx context.Context) (string, error)
 	// StateDir is where the store lives, for this process alone. It is created with mode 0700.
 	StateDir string
 	// Author writes the commits; default Drover.
@@ -65,7 +70,7 @@ func (a address) String() string {
 	return a.url.String()
 }
 
-func (c Config) complete() (Config, address, error) {
+func (c Config) complete() (Config, address, *credentials, error) {
 	if c.Branch == "" {
 		c.Branch = "main"
 	}
@@ -85,41 +90,49 @@ func (c Config) complete() (Config, address, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.StateDir == "" {
-		return c, address{}, errors.New("no state folder for the git store: name one that Drover may write to")
+		return c, address{}, nil, errors.New("no state folder for the git store: name one that Drover may write to")
 	}
 	if err := plumbing.NewBranchReferenceName(c.Branch).Validate(); err != nil {
-		return c, address{}, fmt.Errorf("branch %q is no name that git accepts: give the branch as in \"main\", without refs/heads/", c.Branch)
+		return c, address{}, nil, fmt.Errorf("branch %q is no name that git accepts: give the branch as in \"main\", without refs/heads/", c.Branch)
 	}
 	if strings.ContainsAny(c.Author.Name+c.Author.Email, "<>\n\x00") {
-		return c, address{}, fmt.Errorf("author %q <%q> may hold no line break, < or >", c.Author.Name, c.Author.Email)
+		return c, address{}, nil, fmt.Errorf("author %q <%q> may hold no line break, < or >", c.Author.Name, c.Author.Email)
 	}
 	folder := strings.Trim(path.Clean("/"+filepath.ToSlash(c.Path)), "/")
 	if strings.HasPrefix(path.Clean(filepath.ToSlash(c.Path)), "..") {
-		return c, address{}, fmt.Errorf("path %q leaves the repository: give a folder inside it", c.Path)
+		return c, address{}, nil, fmt.Errorf("path %q leaves the repository: give a folder inside it", c.Path)
 	}
 	c.Path = folder
 	at, err := parseAddress(c.URL)
 	if err != nil {
-		return c, address{}, err
+		return c, address{}, nil, err
 	}
-	return c, at, at.authorize(c.Token)
+	held, err := at.authorize(c)
+	return c, at, held, err
 }
 
 // authorize settles the credentials, and refuses to send them where others could read them.
-func (a *address) authorize(token string) error {
+func (a *address) authorize(c Config) (*credentials, error) {
+	held := &credentials{user: a.user}
 	if a.scheme == "file" {
-		return nil
+		return held, nil
 	}
-	if token != "" {
-		if a.password != "" {
-			return fmt.Errorf("%s has both a token and a password in its address: remove the one in the address", a)
-		}
-		a.user, a.password = tokenUser, token
+	switch {
+	case c.Token != "" && c.ReadToken != nil:
+		return nil, fmt.Errorf("%s has both a token and a way to read one: leave one out", a)
+	case (c.Token != "" || c.ReadToken != nil) && a.password != "":
+		return nil, fmt.Errorf("%s has both a token and a password in its address: remove the one in the address", a)
+	case c.Token != "" || c.ReadToken != nil:
+		held.user, held.read = tokenUser, c.ReadToken
+		held.take(c.Token)
+	default:
+		held.take(a.password)
 	}
-	if a.password != "" && a.scheme == "http" && !isLoopback(a.url.Hostname()) {
-		return fmt.Errorf("%s would carry the token in plain text: use https", a)
+	a.password = ""
+	if held.present() && a.scheme == "http" && !isLoopback(a.url.Hostname()) {
+		return nil, fmt.Errorf("%s would carry the token in plain text: use https", a)
 	}
-	return nil
+	return held, nil
 }
 
 func parseAddress(raw string) (address, error) {

@@ -1,12 +1,16 @@
 package git_test
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/drover-dev/drover/providers/git"
 )
+
+func noToken(context.Context) (string, error) { return "", errors.New("not asked") }
 
 func TestConfigThatIsRefused(t *testing.T) {
 	t.Parallel()
@@ -25,6 +29,9 @@ func TestConfigThatIsRefused(t *testing.T) {
 		"password in plain":      {git.Config{URL: "http://me:" + token + "@example.com/r.git", StateDir: dir}, []string{"https"}},
 		"token as user in plain": {git.Config{URL: "http://" + token + "@example.com/r.git", StateDir: dir}, []string{"https"}},
 		"token twice":            {git.Config{URL: "https://me:" + token + "@example.com/r.git", Token: "other", StateDir: dir}, []string{"both"}},
+		"token given and read":   {git.Config{URL: "https://example.com/r.git", Token: token, ReadToken: noToken, StateDir: dir}, []string{"leave one out"}},
+		"token read in plain":    {git.Config{URL: "http://example.com/r.git", ReadToken: noToken, StateDir: dir}, []string{"use https"}},
+		"password and a reader":  {git.Config{URL: "https://me:" + token + "@example.com/r.git", ReadToken: noToken, StateDir: dir}, []string{"remove the one in the address"}},
 		"address that is none":   {git.Config{URL: "https://me:" + token + "@exa mple.com/%zz", StateDir: dir}, []string{"URL"}},
 		"whole branch name":      {git.Config{URL: "/srv/r.git", Branch: "a..b", StateDir: dir}, []string{`"a..b"`}},
 		"path that leaves":       {git.Config{URL: "/srv/r.git", Path: "../x", StateDir: dir}, []string{`"../x"`}},

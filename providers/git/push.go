@@ -164,7 +164,7 @@ func (r *Repository) settle(ctx context.Context, parent, ours plumbing.Hash, sai
 	forbidden := errors.Is(cause, transport.ErrAuthenticationRequired) || errors.Is(cause, transport.ErrAuthorizationFailed)
 	switch {
 	case forbidden:
-		return fmt.Errorf("%w: %w", strategy.ErrRefused, cause)
+		return fmt.Errorf("%w: %s", strategy.ErrRefused, cause.Error())
 	case pushErr != nil || contended:
 		return cause
 	case said.words != "":

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/url"
 	"os/exec"
 	"slices"
 	"strings"
@@ -25,32 +27,48 @@ import (
 // maxPack bounds what one fetch may bring, in bytes.
 const maxPack = 1 << 30
 
-// remote speaks to the repository that is followed. It keeps no state between calls.
+// maxRedirects is what a request may go through; it matches the one of net/http.
+const maxRedirects = 10
+
+// remote speaks to the repository that is followed. It is not safe for concurrent use.
 type remote struct {
-	at     address
-	branch plumbing.ReferenceName
-	client transport.Transport
-	idle   func()
+	at          address
+	branch      plumbing.ReferenceName
+	credentials *credentials
+	client      transport.Transport
+	idle        func()
+	log         *slog.Logger
+	moved       string // where it was said to have moved to, so that it is logged once
 }
 
-func newRemote(at address, branch string) *remote {
-	r := &remote{at: at, branch: plumbing.NewBranchReferenceName(branch), client: file.DefaultClient, idle: func() {}}
+func newRemote(at address, branch string, held *credentials, log *slog.Logger) *remote {
+	r := &remote{
+		at: at, branch: plumbing.NewBranchReferenceName(branch), credentials: held,
+		client: file.DefaultClient, idle: func() {}, log: log,
+	}
 	if at.scheme == "file" {
 		return r
 	}
 	web := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConns: 2}
-	r.client = githttp.NewClient(&http.Client{Transport: web, CheckRedirect: at.redirect})
+	r.client = githttp.NewClient(&http.Client{Transport: web, CheckRedirect: r.redirect})
 	r.idle = web.CloseIdleConnections
 	return r
 }
 
 // redirect keeps credentials where they were meant to go.
-func (a address) redirect(to *http.Request, _ []*http.Request) error {
+func (r *remote) redirect(to *http.Request, via []*http.Request) error {
+	target := &url.URL{Scheme: to.URL.Scheme, Host: to.URL.Host, Path: strings.TrimSuffix(to.URL.Path, "/info/refs")}
 	switch {
-	case a.scheme == "https" && to.URL.Scheme != "https":
+	case len(via) >= maxRedirects:
+		return fmt.Errorf("the remote redirects more than %d times: set git.url to where it is", maxRedirects)
+	case r.at.scheme == "https" && to.URL.Scheme != "https":
 		return errors.New("the remote redirects from https to http: refused")
-	case a.password != "" && to.URL.Host != a.url.Host:
-		return fmt.Errorf("the remote redirects to host %q, which the token is not for: set git.url to the new address", to.URL.Host)
+	case r.credentials.present() && to.URL.Host != r.at.url.Host:
+		return fmt.Errorf("the remote redirects to host %q, which the token is not for: set git.url to the new address, %s", to.URL.Host, target)
+	}
+	if permanent := to.Response != nil && (to.Response.StatusCode == http.StatusMovedPermanently || to.Response.StatusCode == http.StatusPermanentRedirect); permanent && r.moved != target.String() {
+		r.moved = target.String()
+		r.log.Warn("repository moved, set git.url to the new address", "from", r.at.String(), "to", r.credentials.redact(r.moved))
 	}
 	return nil
 }
@@ -61,15 +79,19 @@ func (r *remote) endpoint() (*transport.Endpoint, transport.AuthMethod, error) {
 		return &transport.Endpoint{Protocol: "file", Path: r.at.path}, nil, nil
 	}
 	ep, err := transport.NewEndpoint(r.at.url.String())
-	if err != nil || r.at.password == "" {
+	if err != nil || r.credentials.password == "" {
 		return ep, nil, err
 	}
-	return ep, &githttp.BasicAuth{Username: r.at.user, Password: r.at.password}, nil
+	return ep, &githttp.BasicAuth{Username: r.credentials.user, Password: r.credentials.password}, nil
 }
 
 // tip asks the remote where the branch is.
 func (r *remote) tip(ctx context.Context) (plumbing.Hash, error) {
-	exchange, err := r.upload()
+	return renewing(ctx, r, func() (plumbing.Hash, error) { return r.askTip(ctx) })
+}
+
+func (r *remote) askTip(ctx context.Context) (plumbing.Hash, error) {
+	exchange, err := r.reading()
 	if err != nil {
 		return plumbing.ZeroHash, r.explain("read branch", err)
 	}
@@ -83,7 +105,11 @@ func (r *remote) tip(ctx context.Context) (plumbing.Hash, error) {
 
 // fetch brings what the branch has and haves do not lead to, and returns where the branch is.
 func (r *remote) fetch(ctx context.Context, into storer.Storer, haves []plumbing.Hash) (plumbing.Hash, error) {
-	exchange, err := r.upload()
+	return renewing(ctx, r, func() (plumbing.Hash, error) { return r.download(ctx, into, haves) })
+}
+
+func (r *remote) download(ctx context.Context, into storer.Storer, haves []plumbing.Hash) (plumbing.Hash, error) {
+	exchange, err := r.reading()
 	if err != nil {
 		return plumbing.ZeroHash, r.explain("fetch branch", err)
 	}
@@ -130,6 +156,10 @@ type answer struct {
 // push asks the remote to move the branch from old to tip, giving it the objects named. An error that is not nil says
 // that there was no answer.
 func (r *remote) push(ctx context.Context, from storer.EncodedObjectStorer, objects []plumbing.Hash, old, tip plumbing.Hash) (answer, error) {
+	return renewing(ctx, r, func() (answer, error) { return r.upload(ctx, from, objects, old, tip) })
+}
+
+func (r *remote) upload(ctx context.Context, from storer.EncodedObjectStorer, objects []plumbing.Hash, old, tip plumbing.Hash) (answer, error) {
 	ep, auth, err := r.endpoint()
 	if err != nil {
 		return answer{}, r.explain("push to branch", err)
@@ -164,10 +194,10 @@ func (r *remote) push(ctx context.Context, from storer.EncodedObjectStorer, obje
 	}
 	report, err := exchange.ReceivePack(ctx, request)
 	if report != nil && report.Error() != nil {
-		return answer{status: r.redact(report.Error().Error()), words: r.redact(said.String())}, nil
+		return answer{status: r.credentials.redact(report.Error().Error()), words: r.credentials.redact(said.String())}, nil
 	}
 	if err != nil {
-		return answer{words: r.redact(said.String())}, r.explain("push to branch", err)
+		return answer{words: r.credentials.redact(said.String())}, r.explain("push to branch", err)
 	}
 	if report == nil {
 		return answer{}, errors.New("push to branch: the remote did not say what became of it")
@@ -175,7 +205,7 @@ func (r *remote) push(ctx context.Context, from storer.EncodedObjectStorer, obje
 	return answer{}, nil
 }
 
-func (r *remote) upload() (transport.UploadPackSession, error) {
+func (r *remote) reading() (transport.UploadPackSession, error) {
 	ep, auth, err := r.endpoint()
 	if err != nil {
 		return nil, err
@@ -211,33 +241,24 @@ func (r *remote) empty() error {
 
 // explain says what was attempted where, and what to do about it.
 func (r *remote) explain(act string, err error) error {
-	remedy := ""
+	where := fmt.Sprintf("%s %q of %s", act, r.branch.Short(), r.at)
 	switch {
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		return r.empty()
 	case errors.Is(err, exec.ErrNotFound):
-		remedy = "a repository on this machine is read by the git program, which is not on PATH: install git, or use an https address: "
+		err = fmt.Errorf("%s: a repository on this machine is read by the git program, which is not on PATH: install git, or use an https address: %w", where, err)
+	case errors.Is(err, ErrCredentials):
+		err = fmt.Errorf("%s: %w", where, err)
 	case errors.Is(err, transport.ErrAuthenticationRequired):
-		remedy = "the credentials are rejected or missing: check the token: "
+		err = fmt.Errorf("%s: %w or missing: check the token: %w", where, ErrCredentials, err)
 	case errors.Is(err, transport.ErrAuthorizationFailed):
-		remedy = "the token is not allowed to do this: check its permissions: "
+		err = fmt.Errorf("%s: %w: the token is not allowed to do this: check its permissions: %w", where, ErrCredentials, err)
 	case errors.Is(err, transport.ErrRepositoryNotFound):
-		remedy = "there is no repository, or the token may not see it: check git.url: "
+		err = fmt.Errorf("%s: there is no repository, or the token may not see it: check git.url: %w", where, err)
+	default:
+		err = fmt.Errorf("%s: %w", where, err)
 	}
-	explained := fmt.Errorf("%s %q of %s: %s%w", act, r.branch.Short(), r.at, remedy, err)
-	if text := explained.Error(); r.redact(text) != text {
-		// The chain is given up, since every part of it could be printed.
-		return errors.New(r.redact(text))
-	}
-	return explained
-}
-
-// redact takes the credentials out of what a remote says.
-func (r *remote) redact(text string) string {
-	if r.at.password == "" {
-		return text
-	}
-	return strings.ReplaceAll(text, r.at.password, "[redacted]")
+	return r.credentials.hide(err)
 }
 
 // bounded fails, where io.LimitedReader ends, so that half a pack is not taken for one.

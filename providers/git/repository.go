@@ -42,15 +42,16 @@ type Repository struct {
 
 // New checks the configuration. It neither reads nor writes anything yet.
 func New(config Config) (*Repository, error) {
-	config, at, err := config.complete()
+	config, at, held, err := config.complete()
 	if err != nil {
 		return nil, fmt.Errorf("configure the release repository: %w", err)
 	}
+	log := config.Logger.With("component", "git")
 	return &Repository{
 		config: config,
-		remote: newRemote(at, config.Branch),
+		remote: newRemote(at, config.Branch, held, log),
 		dir:    filepath.Join(config.StateDir, "store.git"),
-		log:    config.Logger.With("component", "git"),
+		log:    log,
 		trees:  newTreeCache(),
 		packs:  maxPacks,
 		turn:   make(chan struct{}, 1),
