@@ -17,19 +17,28 @@ import (
 
 // Config says which branch is followed. URL and StateDir are required.
 type Config struct {
-	// URL is a path, or a file, http or https address. Credentials in it are used as Token is, and never shown.
+	// URL is a path, or a file, http, https or ssh address; the last as ssh://user@host:port/path or user@host:path, with
+	// user "git" where none is given. Credentials in an http address are used as Token is, and never shown.
 	URL string
 	// Branch is the branch that is followed and pushed to; default "main".
 	Branch string
 	// Path is the folder below which files are read, "" for all.
 	Path string
 	// Token is sent as the password of user "x-access-token", over https, and over http to this machine only. It is
-	// not used for a path or a file address.
+	// used for no other address.
 	Token string
 	// ReadToken is asked for the token, in the place of Token: before the first connection, and again whenever the
 	// remote rejects the one it gave, so that a file that was replaced is taken up. What was rejected is tried once more
 	// when there is another token by then. It is called by one goroutine at a time, within the time of a call.
 	ReadToken func(ctx context.Context) (string, error)
+	// SSHKeyFile holds the private key for an ssh address, for which it is required: in the form of OpenSSH or PEM,
+	// readable by its owner alone. It is read for every connection.
+	SSHKeyFile string
+	// SSHPassphrase opens the key when it is encrypted.
+	SSHPassphrase string
+	// SSHKnownHosts is the file of the ssh hosts that are trusted, in the form of OpenSSH; default ~/.ssh/known_hosts. It
+	// is read for every connection, and never written to: the key of a host must be in it beforehand.
+	SSHKnownHosts string
 	// StateDir is where the store lives, for this process alone. It is created with mode 0700.
 	StateDir string
 	// Author writes the commits; default Drover.
@@ -55,8 +64,10 @@ const (
 
 // address is a URL taken apart: what may be shown, and what may not.
 type address struct {
-	scheme   string // file, http or https
-	path     string // of a file address: absolute, in the syntax of this machine
+	scheme   string // file, http, https or ssh
+	path     string // of a file address: absolute, in the syntax of this machine; of an ssh address: as it is there
+	host     string // of an ssh address: with the port
+	shown    string // of an ssh address: as it was given
 	url      *url.URL
 	user     string
 	password string
@@ -64,8 +75,11 @@ type address struct {
 
 // String is the address without credentials.
 func (a address) String() string {
-	if a.scheme == "file" {
+	switch a.scheme {
+	case "file":
 		return a.path
+	case "ssh":
+		return a.shown
 	}
 	return a.url.String()
 }
@@ -107,6 +121,11 @@ func (c Config) complete() (Config, address, *credentials, error) {
 	if err != nil {
 		return c, address{}, nil, err
 	}
+	if at.scheme == "ssh" {
+		if err := c.completeSSH(at); err != nil {
+			return c, address{}, nil, err
+		}
+	}
 	held, err := at.authorize(c)
 	return c, at, held, err
 }
@@ -114,10 +133,12 @@ func (c Config) complete() (Config, address, *credentials, error) {
 // authorize settles the credentials, and refuses to send them where others could read them.
 func (a *address) authorize(c Config) (*credentials, error) {
 	held := &credentials{user: a.user}
-	if a.scheme == "file" {
-		return held, nil
-	}
 	switch {
+	case a.scheme == "file":
+		return held, nil
+	case a.scheme == "ssh":
+		held.conceal(c.SSHPassphrase)
+		return held, nil
 	case c.Token != "" && c.ReadToken != nil:
 		return nil, fmt.Errorf("%s has both a token and a way to read one: leave one out", a)
 	case (c.Token != "" || c.ReadToken != nil) && a.password != "":
@@ -136,13 +157,13 @@ func (a *address) authorize(c Config) (*credentials, error) {
 }
 
 func parseAddress(raw string) (address, error) {
-	const remedy = "give a path, or a file, http or https address"
+	const remedy = "give a path, or a file, http, https or ssh address"
 	if raw == "" {
 		return address{}, errors.New("no repository address: " + remedy)
 	}
 	if !strings.Contains(raw, "://") {
 		if host, _, scp := strings.Cut(raw, ":"); scp && !strings.ContainsAny(host, `/\`) && len(host) > 1 {
-			return address{}, fmt.Errorf("repository address of host %q is for ssh, which is not supported: use https with a token", host[strings.LastIndex(host, "@")+1:])
+			return parseSCP(raw)
 		}
 		return fileAddress(raw)
 	}
@@ -171,6 +192,8 @@ func parseAddress(raw string) (address, error) {
 		shown.User, shown.RawQuery, shown.Fragment = nil, "", ""
 		at.url = &shown
 		return at, nil
+	case "ssh":
+		return parseSSH(parsed)
 	default:
 		return address{}, fmt.Errorf("repository addresses of scheme %q are not supported: %s", scheme, remedy)
 	}

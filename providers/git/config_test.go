@@ -21,8 +21,15 @@ func TestConfigThatIsRefused(t *testing.T) {
 	}{
 		"no address":             {git.Config{StateDir: dir}, []string{"address", "https"}},
 		"no state":               {git.Config{URL: "/srv/r.git"}, []string{"state"}},
-		"ssh in short":           {git.Config{URL: "git@example.com:shop/releases.git", StateDir: dir}, []string{"ssh", "https", "example.com"}},
-		"ssh":                    {git.Config{URL: "ssh://git@example.com/r.git", StateDir: dir}, []string{`"ssh"`, "https"}},
+		"ssh without a key":      {git.Config{URL: "git@example.com:shop/releases.git", StateDir: dir}, []string{"ssh_key_file", "git@example.com:shop/releases.git"}},
+		"ssh with a password":    {git.Config{URL: "ssh://git:" + token + "@example.com/r.git", SSHKeyFile: "id", StateDir: dir}, []string{"password"}},
+		"ssh short, a password":  {git.Config{URL: "git:" + token + "@example.com:r.git", SSHKeyFile: "id", StateDir: dir}, []string{"password"}},
+		"ssh without a host":     {git.Config{URL: "ssh://git@/r.git", SSHKeyFile: "id", StateDir: dir}, []string{"host"}},
+		"ssh without a path":     {git.Config{URL: "ssh://git@example.com/", SSHKeyFile: "id", StateDir: dir}, []string{"example.com", "no repository"}},
+		"ssh short, no path":     {git.Config{URL: "git@example.com:", SSHKeyFile: "id", StateDir: dir}, []string{"example.com", "no repository"}},
+		"ssh with a query":       {git.Config{URL: "ssh://example.com/r.git?x", SSHKeyFile: "id", StateDir: dir}, []string{"%3F"}},
+		"ssh path of an option":  {git.Config{URL: "git@example.com:--upload-pack=x", SSHKeyFile: "id", StateDir: dir}, []string{"--upload-pack"}},
+		"another scheme":         {git.Config{URL: "svn://example.com/r", StateDir: dir}, []string{`"svn"`, "https"}},
 		"no host":                {git.Config{URL: "https:///r.git", StateDir: dir}, []string{"host"}},
 		"two slashes":            {git.Config{URL: "file://srv/r.git", StateDir: dir}, []string{"file:///path"}},
 		"token in plain":         {git.Config{URL: "http://example.com/r.git", Token: token, StateDir: dir}, []string{"https", "example.com/r.git"}},
@@ -64,6 +71,14 @@ func TestConfigThatIsTaken(t *testing.T) {
 			config.Token = token
 		}
 		if _, err := git.New(config); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	for _, url := range []string{
+		"ssh://git@example.com/shop/r.git", "ssh://git@example.com:2222/~/r.git", "SSH://[2001:db8::1]:2222/r.git", "git@example.com:shop/r.git",
+		"example.com:r.git", "git@[2001:db8::1]:r.git",
+	} {
+		if _, err := git.New(git.Config{URL: url, SSHKeyFile: "id", SSHKnownHosts: "known", Token: token, StateDir: t.TempDir()}); err != nil {
 			t.Errorf("%s: %v", url, err)
 		}
 	}

@@ -31,12 +31,14 @@ func (c *credentials) take(password string) {
 	if c.password = password; password == "" {
 		return
 	}
-	for _, form := range []string{
-		password, url.QueryEscape(password), url.PathEscape(password),
-		base64.StdEncoding.EncodeToString([]byte(c.user + ":" + password)),
-	} {
-		if !slices.Contains(c.secrets, form) {
-			c.secrets = append(c.secrets, form)
+	c.conceal(password, url.QueryEscape(password), url.PathEscape(password), base64.StdEncoding.EncodeToString([]byte(c.user+":"+password)))
+}
+
+// conceal has what is given redacted from now on.
+func (c *credentials) conceal(secrets ...string) {
+	for _, secret := range secrets {
+		if secret != "" && !slices.Contains(c.secrets, secret) {
+			c.secrets = append(c.secrets, secret)
 		}
 	}
 }

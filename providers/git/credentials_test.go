@@ -87,7 +87,6 @@ func TestRedirectDoesNotTakeTheTokenElsewhere(t *testing.T) {
 	}
 }
 
-
 // tokenFile is a way to read a token that counts how often it is asked.
 type tokenFile struct {
 	token string

@@ -41,12 +41,19 @@ type remote struct {
 	moved       string // where it was said to have moved to, so that it is logged once
 }
 
-func newRemote(at address, branch string, held *credentials, log *slog.Logger) *remote {
+func newRemote(config Config, at address, held *credentials, log *slog.Logger) *remote {
 	r := &remote{
-		at: at, branch: plumbing.NewBranchReferenceName(branch), credentials: held,
+		at: at, branch: plumbing.NewBranchReferenceName(config.Branch), credentials: held,
 		client: file.DefaultClient, idle: func() {}, log: log,
 	}
-	if at.scheme == "file" {
+	switch at.scheme {
+	case "file":
+		return r
+	case "ssh":
+		r.client = &sshTransport{
+			address: at.host, user: held.user, path: at.path,
+			key: &identity{file: config.SSHKeyFile, passphrase: config.SSHPassphrase}, hosts: &hostKeys{file: config.SSHKnownHosts},
+		}
 		return r
 	}
 	web := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConns: 2}
@@ -75,8 +82,8 @@ func (r *remote) redirect(to *http.Request, via []*http.Request) error {
 
 // endpoint is made anew for every connection, since a redirect alters it.
 func (r *remote) endpoint() (*transport.Endpoint, transport.AuthMethod, error) {
-	if r.at.scheme == "file" {
-		return &transport.Endpoint{Protocol: "file", Path: r.at.path}, nil, nil
+	if r.at.scheme != "http" && r.at.scheme != "https" {
+		return &transport.Endpoint{Protocol: r.at.scheme, Path: r.at.path}, nil, nil
 	}
 	ep, err := transport.NewEndpoint(r.at.url.String())
 	if err != nil || r.credentials.password == "" {
@@ -134,17 +141,26 @@ func (r *remote) download(ctx context.Context, into storer.Storer, haves []plumb
 		return plumbing.ZeroHash, r.explain("fetch branch", err)
 	}
 	defer func() { _ = response.Close() }()
-	var pack io.Reader = response
-	switch {
-	case request.Capabilities.Supports(capability.Sideband64k):
-		pack = sideband.NewDemuxer(sideband.Sideband64k, response)
-	case request.Capabilities.Supports(capability.Sideband):
-		pack = sideband.NewDemuxer(sideband.Sideband, response)
-	}
+	pack := demultiplex(request.Capabilities, response, nil)
 	if err := packfile.UpdateObjectStorage(into, &bounded{from: pack, left: maxPack}); err != nil {
 		return plumbing.ZeroHash, r.explain("fetch branch", err)
 	}
 	return tip, nil
+}
+
+// demultiplex parts what a remote sends from what it says, when they come together.
+func demultiplex(agreed *capability.List, from io.Reader, words sideband.Progress) io.Reader {
+	kind := sideband.Sideband64k
+	switch {
+	case agreed.Supports(capability.Sideband64k):
+	case agreed.Supports(capability.Sideband):
+		kind = sideband.Sideband
+	default:
+		return from
+	}
+	demuxer := sideband.NewDemuxer(kind, from)
+	demuxer.Progress = words
+	return demuxer
 }
 
 // answer is what a remote said to a push.
@@ -242,6 +258,10 @@ func (r *remote) empty() error {
 // explain says what was attempted where, and what to do about it.
 func (r *remote) explain(act string, err error) error {
 	where := fmt.Sprintf("%s %q of %s", act, r.branch.Short(), r.at)
+	means := "token"
+	if r.at.scheme == "ssh" {
+		means = "key"
+	}
 	switch {
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		return r.empty()
@@ -252,9 +272,9 @@ func (r *remote) explain(act string, err error) error {
 	case errors.Is(err, transport.ErrAuthenticationRequired):
 		err = fmt.Errorf("%s: %w or missing: check the token: %w", where, ErrCredentials, err)
 	case errors.Is(err, transport.ErrAuthorizationFailed):
-		err = fmt.Errorf("%s: %w: the token is not allowed to do this: check its permissions: %w", where, ErrCredentials, err)
+		err = fmt.Errorf("%s: %w: the %s is not allowed to do this: check its permissions: %w", where, ErrCredentials, means, err)
 	case errors.Is(err, transport.ErrRepositoryNotFound):
-		err = fmt.Errorf("%s: there is no repository, or the token may not see it: check git.url: %w", where, err)
+		err = fmt.Errorf("%s: there is no repository, or the %s may not see it: check git.url: %w", where, means, err)
 	default:
 		err = fmt.Errorf("%s: %w", where, err)
 	}

@@ -49,7 +49,7 @@ func New(config Config) (*Repository, error) {
 	log := config.Logger.With("component", "git")
 	return &Repository{
 		config: config,
-		remote: newRemote(at, config.Branch, held, log),
+		remote: newRemote(config, at, held, log),
 		dir:    filepath.Join(config.StateDir, "store.git"),
 		log:    log,
 		trees:  newTreeCache(),
