@@ -27,6 +27,10 @@ func (l *Loop) act(ctx context.Context, t *tracked, a strategy.Action, now time.
 		return l.setSplit(ctx, a.Router, *a.Split)
 	case strategy.ActRegister:
 		return l.register(ctx, t, *a.Registration)
+	case strategy.ActSmoke:
+		return l.smoke(ctx, t, a)
+	case strategy.ActDeliver:
+		return l.deliver(ctx, t, *a.Task, now)
 	case strategy.ActPromote:
 		if err := l.opts.Cluster.Promote(ctx, a.Job, a.Deployment); err != nil {
 			return fmt.Errorf("promote deployment %s: %w", a.Deployment, err)
@@ -35,22 +39,36 @@ func (l *Loop) act(ctx context.Context, t *tracked, a strategy.Action, now time.
 		if err := l.opts.Cluster.Stop(ctx, a.Job, a.ModifyIndex); err != nil {
 			return fmt.Errorf("stop job %s: %w", a.Job, err)
 		}
+	case strategy.ActMarkGood, strategy.ActMarkBad, strategy.ActReplace, strategy.ActScale:
+		return l.keep(ctx, a)
+	}
+	return nil
+}
+
+// keep does what not every cluster can.
+func (l *Loop) keep(ctx context.Context, a strategy.Action) error {
+	err := errors.New("this cluster cannot do that")
+	switch a.Kind {
 	case strategy.ActMarkGood:
-		if keeper, ok := l.opts.Cluster.(Keeper); ok {
-			if err := keeper.MarkGood(ctx, a.Job, a.Version); err != nil {
-				return fmt.Errorf("tag version %d of job %s as good: %w", a.Version, a.Job, err)
-			}
+		if c, ok := l.opts.Cluster.(Keeper); ok {
+			err = c.MarkGood(ctx, a.Job, a.Version)
 		}
 	case strategy.ActReplace:
-		if keeper, ok := l.opts.Cluster.(Keeper); ok {
-			if err := keeper.Replace(ctx, a.Job, a.Alloc); err != nil {
-				return fmt.Errorf("replace allocation %s: %w", a.Alloc, err)
-			}
+		if c, ok := l.opts.Cluster.(Keeper); ok {
+			err = c.Replace(ctx, a.Job, a.Alloc)
 		}
-	case strategy.ActSmoke:
-		return l.smoke(ctx, t, a)
-	case strategy.ActDeliver:
-		return l.deliver(ctx, t, *a.Task, now)
+	case strategy.ActMarkBad:
+		if c, ok := l.opts.Cluster.(Condemner); ok {
+			err = c.MarkBad(ctx, a.Job, a.Version, a.Revision)
+		}
+	case strategy.ActScale:
+		if c, ok := l.opts.Cluster.(Scaler); ok {
+			err = c.Scale(ctx, a.Job, a.Group, a.Count)
+		}
+	case strategy.ActSetSplit, strategy.ActRegister, strategy.ActSmoke, strategy.ActDeliver, strategy.ActPromote, strategy.ActStop:
+	}
+	if err != nil {
+		return fmt.Errorf("%s on job %s: %w", a.Kind, a.Job, err)
 	}
 	return nil
 }
@@ -97,6 +115,15 @@ func (l *Loop) smoke(ctx context.Context, t *tracked, a strategy.Action) error {
 	return nil
 }
 
+// mayRevert lets one revert through in a pass.
+func (l *Loop) mayRevert() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	may := !l.reverted
+	l.reverted = true
+	return may
+}
+
 // deliver performs a task of the outbox and takes it out. Tasks of one rollout are performed in order, so that the issue
 // names the revert.
 func (l *Loop) deliver(ctx context.Context, t *tracked, task strategy.Task, now time.Time) error {
@@ -114,6 +141,9 @@ func (l *Loop) deliver(ctx context.Context, t *tracked, task strategy.Task, now 
 	var err error
 	switch task.Kind {
 	case strategy.TaskRevert:
+		if !l.mayRevert() {
+			return nil // In another pass: the next head is read first.
+		}
 		result, err = l.revert(ctx, t.record.Rollout.Release, task)
 	case strategy.TaskIssue:
 		result, err = l.openIssue(ctx, t.record.Rollout.Release, task)

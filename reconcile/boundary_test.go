@@ -137,7 +137,10 @@ const (
 	callPromote  = "cluster.promote"
 	callStop     = "cluster.stop"
 	callMarkGood = "cluster.mark_good"
+	callMarkBad  = "cluster.mark_bad"
+	callScale    = "cluster.scale"
 	callReplace  = "cluster.replace"
+	callHeads    = "bookmark.store"
 	callApply    = "router.apply"
 	callStore    = "ledger.store"
 	callPush     = "repository.push"
@@ -151,28 +154,27 @@ const (
 	callHead    = "repository.head"
 	callFiles   = "repository.files"
 	callLog     = "repository.log"
+	callDescend = "repository.descends"
+	callSeen    = "bookmark.load"
 )
 
 func acts() []string {
-	return []string{callRegister, callPromote, callStop, callMarkGood, callReplace, callApply, callStore, callPush, callIssue}
+	return []string{callRegister, callPromote, callStop, callMarkGood, callMarkBad, callScale, callReplace, callHeads, callApply, callStore, callPush, callIssue}
 }
 
-// keepingCluster is a cluster that keeps versions by a tag.
-type keepingCluster interface {
+// wholeCluster is a cluster that can do all that a loop asks for.
+type wholeCluster interface {
 	reconcile.Cluster
-	MarkGood(ctx context.Context, job strategy.JobRef, version uint64) error
-}
-
-// replacingCluster is one that replaces allocations besides.
-type replacingCluster interface {
-	Replace(ctx context.Context, job strategy.JobRef, alloc string) error
+	reconcile.Keeper
+	reconcile.Condemner
+	reconcile.Scaler
 }
 
 var _ reconcile.Keeper = boundCluster{}
 
 type boundCluster struct {
 	*process
-	to keepingCluster
+	to wholeCluster
 }
 
 func (c boundCluster) Parse(ctx context.Context, source strategy.JobSource) (strategy.JobSpec, error) {
@@ -199,12 +201,16 @@ func (c boundCluster) MarkGood(ctx context.Context, job strategy.JobRef, version
 	return throughOnly(c.process, callMarkGood, func() error { return c.to.MarkGood(ctx, job, version) })
 }
 
+func (c boundCluster) MarkBad(ctx context.Context, job strategy.JobRef, version uint64, bad strategy.Revision) error {
+	return throughOnly(c.process, callMarkBad, func() error { return c.to.MarkBad(ctx, job, version, bad) })
+}
+
+func (c boundCluster) Scale(ctx context.Context, job strategy.JobRef, group string, count int) error {
+	return throughOnly(c.process, callScale, func() error { return c.to.Scale(ctx, job, group, count) })
+}
+
 func (c boundCluster) Replace(ctx context.Context, job strategy.JobRef, alloc string) error {
-	to, ok := c.to.(replacingCluster)
-	if !ok {
-		return errors.New("this cluster replaces no allocations")
-	}
-	return throughOnly(c.process, callReplace, func() error { return to.Replace(ctx, job, alloc) })
+	return throughOnly(c.process, callReplace, func() error { return c.to.Replace(ctx, job, alloc) })
 }
 
 type boundTraffic struct {
@@ -238,9 +244,32 @@ func (l boundLedger) Store(ctx context.Context, r strategy.Record) (uint64, erro
 	return through(l.process, callStore, func() (uint64, error) { return l.to.Store(ctx, r) })
 }
 
+type boundBookmark struct {
+	*process
+	to reconcile.Bookmark
+}
+
+func (b boundBookmark) LoadHead(ctx context.Context) (strategy.Heads, error) {
+	return through(b.process, callSeen, func() (strategy.Heads, error) { return b.to.LoadHead(ctx) })
+}
+
+func (b boundBookmark) StoreHead(ctx context.Context, heads strategy.Heads) error {
+	return throughOnly(b.process, callHeads, func() error { return b.to.StoreHead(ctx, heads) })
+}
+
+// wholeRepository is a repository that knows its history, too.
+type wholeRepository interface {
+	reconcile.Repository
+	reconcile.Ancestry
+}
+
 type boundRepository struct {
 	*process
-	to reconcile.Repository
+	to wholeRepository
+}
+
+func (r boundRepository) Descends(ctx context.Context, sha, ancestor string) (bool, error) {
+	return through(r.process, callDescend, func() (bool, error) { return r.to.Descends(ctx, sha, ancestor) })
 }
 
 func (r boundRepository) Head(ctx context.Context) (strategy.Commit, error) {

@@ -39,7 +39,7 @@ func (l *Loop) Do(ctx context.Context, release string, command strategy.Command)
 	l.Wake()
 	select {
 	case <-ctx.Done():
-		return strategy.Rollout{}, fmt.Errorf("%s %q: %w", command.Kind, release, ctx.Err())
+		return strategy.Rollout{}, fmt.Errorf("%s %q: nobody obeyed; another instance may lead: %w", command.Kind, release, ctx.Err())
 	case a := <-r.answers:
 		return a.rollout, a.err
 	}
@@ -66,7 +66,7 @@ func (l *Loop) refuseUnknown() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for release, r := range l.asked {
-		if l.releases[release] == nil {
+		if release != "" && l.releases[release] == nil {
 			delete(l.asked, release)
 			r.answer(strategy.Rollout{}, fmt.Errorf("there is no release %q, neither in Git nor in the ledger", release))
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/nomad/api"
 
+	"github.com/drover-dev/drover/providers/sim"
 	"github.com/drover-dev/drover/reconcile"
 	"github.com/drover-dev/drover/strategy"
 )
@@ -33,19 +35,185 @@ const quickPolicy = `policy "standard" {
 }
 `
 
-// story is a rollout from 1.0.0 to another version, with the end that it must come to.
+// story is what people do to a release that runs 1.0.0, with the end that it must come to.
 type story struct {
 	name    string
-	version string
+	version string // that the end is about
 	outcome strategy.OutcomeKind
 	stable  string
+	policy  string                                 // quickPolicy when empty
+	fresh   bool                                   // nothing was released before
+	before  func(w *world)                         // before the story, while nothing is damaged
+	begin   func(w *world)                         // a person releases the version when nil
+	during  func(w *world, once func(string) bool) // after every tick; once is true the first time for each word
+	done    func(w *world) bool                    // besides resting; the last outcome is of the version when nil
+}
+
+// colours switches at once, and lets the old version stand by.
+const colours = `policy "standard" {
+  strategy "blue-green" {
+    bake    = "3s"
+    standby = "6s"
+  }
+  smoke "home" {
+    path = "/"
+  }
+  gate "errors" {
+    metric = "error_rate"
+    max    = "1%"
+  }
+}
+`
+
+// inPhase acts once, when the release is in that phase.
+func inPhase(phase strategy.Phase, do func(w *world)) func(*world, func(string) bool) {
+	return func(w *world, once func(string) bool) {
+		if w.rollout(checkout).Phase == phase && once("acted") {
+			do(w)
+		}
+	}
+}
+
+func behaves(version string, b sim.Behaviour) func(*world) {
+	return func(w *world) {
+		w.nomad.SetBehaviour(func(t sim.Task) sim.Behaviour {
+			if t.Version == version {
+				return b
+			}
+			return sim.DemoBehaviour(t)
+		})
+	}
+}
+
+func failing(share float64) sim.Behaviour {
+	b := sim.DemoBehaviour(sim.Task{})
+	b.ErrorRate = share
+	return b
+}
+
+func releases(version string) func(*world) {
+	return func(w *world) { w.release(checkout, version) }
 }
 
 func stories() []story {
 	return []story{
 		{name: "promoted", version: "1.1.0", outcome: strategy.OutcomePromoted, stable: "1.1.0"},
 		{name: "rolled back", version: "1.2.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0"},
+		{name: "blue-green", version: "1.1.0", outcome: strategy.OutcomePromoted, stable: "1.1.0", policy: colours},
+		{
+			name: "fails in standby", version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", policy: colours,
+			during: inPhase(strategy.Standby, behaves("1.1.0", failing(0.2))),
+		},
+		{
+			name: "smoke fails", version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", policy: colours,
+			before: func(w *world) { w.smoke = "canary answered 503" },
+		},
+		{
+			name: "superseded", version: "1.1.1", outcome: strategy.OutcomePromoted, stable: "1.1.1",
+			begin: releases("1.1.0"), during: inPhase(strategy.Stepping, releases("1.1.1")),
+		},
+		{
+			name: "withdrawn", version: "1.1.0", outcome: strategy.OutcomeWithdrawn, stable: "1.0.0",
+			during: inPhase(strategy.Stepping, func(w *world) { w.repo.undo(person) }),
+		},
+		{name: "going back", version: "1.0.0", outcome: strategy.OutcomePromoted, stable: "1.0.0", before: upgrade, begin: func(w *world) { w.repo.undo(person) }},
+		{
+			name: "fails in promotion", version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", policy: partial,
+			during: inPhase(strategy.Promoting, behaves("1.1.0", failing(0.5))),
+		},
+		{name: "canary crashes", version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", before: behaves("1.1.0", sim.Behaviour{Crash: true})},
+		{name: "first release", version: "1.0.0", outcome: strategy.OutcomePromoted, stable: "1.0.0", fresh: true},
+		{name: "first release fails", version: "1.2.0", outcome: strategy.OutcomeCondemned, fresh: true},
+		{
+			name: "counts", version: "1.0.0", outcome: strategy.OutcomePromoted, stable: "1.0.0",
+			begin: func(w *world) {
+				w.repo.commit(person, "Five of them", map[string]string{jobspecPath(checkout): withCount(w.repo.content(jobspecPath(checkout)), "5")})
+			},
+			done: func(w *world) bool {
+				return w.rollout(checkout).Counts["api"] == 5 && *w.job(checkout).TaskGroups[0].Count == 5
+			},
+		},
 	}
+}
+
+// partial has one canary of three, so that the promotion replaces the others one after the other.
+const partial = `policy "standard" {
+  strategy "canary" {
+    weights  = ["20%", "100%"]
+    bake     = "4s"
+    canaries = 1
+  }
+  gate "errors" {
+    metric = "error_rate"
+    max    = "1%"
+  }
+}
+`
+
+// upgrade brings 1.1.0 to its promotion.
+func upgrade(w *world) {
+	w.release(checkout, "1.1.0")
+	if err := w.until(time.Minute, func() bool { return w.rests(checkout) && w.rollout(checkout).Stable.Revision.Version == "1.1.0" }); err != nil {
+		w.t.Fatalf("release 1.1.0: %v", err)
+	}
+}
+
+func withCount(jobspec, count string) string {
+	return regexp.MustCompile(`count += .*`).ReplaceAllString(jobspec, "count = "+count)
+}
+
+// prepare brings a world to where the story begins.
+func (s story) prepare(t testing.TB) *world {
+	t.Helper()
+	w := newWorld(t, rate)
+	policy := s.policy
+	if policy == "" {
+		policy = quickPolicy
+	}
+	w.repo.commit(person, "Go quickly", map[string]string{policyPath: policy})
+	if !s.fresh {
+		w.release(checkout, "1.0.0")
+		if err := w.until(time.Minute, func() bool { return w.rests(checkout) && w.rollout(checkout).Stable.Revision.Version == "1.0.0" }); err != nil {
+			t.Fatalf("release 1.0.0: %v", err)
+		}
+	}
+	w.tick() // A pass in which nothing is to be done.
+	if s.before != nil {
+		s.before(w)
+	}
+	return w
+}
+
+// run lets people do what the story says until its end, looking in every second.
+func (s story) run(w *world, look func()) error {
+	if s.begin == nil {
+		w.release(checkout, s.version)
+	} else {
+		s.begin(w)
+	}
+	said := map[string]bool{}
+	once := func(word string) bool { first := !said[word]; said[word] = true; return first }
+	w.tick()
+	err := w.until(5*time.Minute, func() bool {
+		if s.during != nil {
+			s.during(w, once)
+		}
+		look()
+		return w.rests(checkout) && s.over(w)
+	})
+	for range 3 {
+		w.tick() // The end is one that stays.
+		look()
+	}
+	return err
+}
+
+func (s story) over(w *world) bool {
+	if s.done != nil {
+		return s.done(w)
+	}
+	last := w.rollout(checkout).Last
+	return last.Revision.Version == s.version && last.Kind == s.outcome
 }
 
 // outcome is all of the end that people and machines can see.
@@ -68,13 +236,7 @@ type outcome struct {
 // play plays a story with the damage, and checks all along that nothing is given to a condemned canary.
 func (s story) play(t testing.TB, at point, d damage, armed bool) (outcome, *world) {
 	t.Helper()
-	w := newWorld(t, rate)
-	w.repo.commit(person, "Go quickly", map[string]string{policyPath: quickPolicy})
-	w.release(checkout, "1.0.0")
-	if err := w.until(time.Minute, func() bool { return w.rests(checkout) && w.rollout(checkout).Stable.Revision.Version == "1.0.0" }); err != nil {
-		t.Fatalf("release 1.0.0: %v", err)
-	}
-	w.tick() // A pass in which nothing is to be done.
+	w := s.prepare(t)
 	w.boundary = newBoundary()
 	w.restart()
 	if armed {
@@ -82,17 +244,8 @@ func (s story) play(t testing.TB, at point, d damage, armed bool) (outcome, *wor
 	}
 	watch := &condemnation{version: s.version}
 	w.notify = watch.decided
-	w.release(checkout, s.version)
-	err := w.until(3*time.Minute, func() bool {
-		watch.check(t, w)
-		return w.rests(checkout) && w.rollout(checkout).Last.Revision.Version == s.version
-	})
-	if err != nil {
-		t.Errorf("release %s: %v", s.version, err)
-	}
-	for range 3 {
-		w.tick() // The end is one that stays.
-		watch.check(t, w)
+	if err := s.run(w, func() { watch.check(t, w) }); err != nil {
+		t.Errorf("%s: %v", s.name, err)
 	}
 	if armed && !w.boundary.struck {
 		t.Errorf("%s was never reached", at)
@@ -119,7 +272,8 @@ func (c *condemnation) decided(d reconcile.Decision) {
 	condemned := func(r strategy.Rollout) bool {
 		return slices.ContainsFunc(r.Condemned, func(rev strategy.Revision) bool { return rev.Version == c.version })
 	}
-	if c.judged.IsZero() && condemned(d.After) {
+	// After its promotion it serves until the other is back.
+	if c.judged.IsZero() && condemned(d.After) && d.After.Phase == strategy.Restoring {
 		c.judged = d.At
 	}
 }
@@ -258,7 +412,9 @@ func TestCrashAtEveryPoint(t *testing.T) {
 func TestRestartInEveryPhase(t *testing.T) {
 	for _, s := range stories() {
 		want, _ := s.play(t, point{}, crashBefore, false)
-		for _, phase := range []strategy.Phase{strategy.Placing, strategy.Stepping, strategy.Promoting, strategy.Restoring, strategy.Resting} {
+		for _, phase := range []strategy.Phase{
+			strategy.Placing, strategy.Stepping, strategy.Standby, strategy.Promoting, strategy.Restoring, strategy.Reversing, strategy.First, strategy.Resting,
+		} {
 			t.Run(s.name+"/"+string(phase), func(t *testing.T) {
 				got := s.playRestarting(t, phase)
 				if diff := cmp.Diff(want, got); diff != "" {
@@ -272,32 +428,17 @@ func TestRestartInEveryPhase(t *testing.T) {
 // playRestarting plays a story with a new Drover for every pass that follows one in which the phase was decided.
 func (s story) playRestarting(t *testing.T, phase strategy.Phase) outcome {
 	t.Helper()
-	w := newWorld(t, rate)
-	w.repo.commit(person, "Go quickly", map[string]string{policyPath: quickPolicy})
-	w.release(checkout, "1.0.0")
-	if err := w.until(time.Minute, func() bool { return w.rests(checkout) && w.rollout(checkout).Stable.Revision.Version == "1.0.0" }); err != nil {
-		t.Fatalf("release 1.0.0: %v", err)
-	}
-	w.tick()
+	w := s.prepare(t)
 	seen := false
 	w.notify = func(d reconcile.Decision) { seen = seen || d.After.Phase == phase }
-	w.release(checkout, s.version)
-	done := func() bool { return w.rests(checkout) && w.rollout(checkout).Last.Revision.Version == s.version }
-	err := w.until(3*time.Minute, func() bool {
-		if done() {
-			return true
-		}
-		if seen {
+	err := s.run(w, func() {
+		if seen && !(w.rests(checkout) && s.over(w)) {
 			w.restart()
-			seen = false
 		}
-		return false
+		seen = false
 	})
 	if err != nil {
-		t.Fatalf("release %s: %v", s.version, err)
-	}
-	for range 3 {
-		w.tick()
+		t.Fatalf("%s: %v", s.name, err)
 	}
 	return w.outcome()
 }

@@ -64,7 +64,7 @@ func (h *history) decided(d reconcile.Decision) {
 		now.code = said.code // Progress is no move.
 	}
 	if now.weight != said.weight || now.held != said.held || now.code != said.code {
-		if now.text != said.text || now.weight != said.weight {
+		if !strings.HasPrefix(now.text, strings.TrimSuffix(said.text, "…")) || said.text == "" || now.weight != said.weight {
 			h.line(r.Release, place(r.Phase, step), r.Weight, r.Reason.Text)
 		}
 	} else {

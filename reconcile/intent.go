@@ -27,7 +27,8 @@ type intent struct {
 
 	mu       sync.RWMutex
 	head     strategy.Commit
-	complete bool // everything at head was resolved
+	forced   string // the head, when it was forced
+	complete bool   // everything at head was resolved
 	mistakes []strategy.Mistake
 	asked    map[string]ask // by release
 }
@@ -62,10 +63,36 @@ func (i *intent) desired(name string) (*strategy.Desired, string) {
 func (i *intent) key(name string) string {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
-	if a, ok := i.asked[name]; ok || i.head.SHA == "" {
-		return a.key
+	if a, ok := i.asked[name]; (ok && a.key == "") || i.head.SHA == "" {
+		return ""
+	} else if ok {
+		return a.key + i.forced
+	}
+	if i.hasGone(name) {
+		return "gone"
 	}
 	return "absent"
+}
+
+// force says that the head was forced; "" that it was not.
+func (i *intent) force(sha string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.forced = sha
+}
+
+// gone tells whether a release was taken out of Git, and is not only in a file that cannot be read.
+func (i *intent) gone(name string) bool {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return i.hasGone(name)
+}
+
+// hasGone is gone with the lock held.
+func (i *intent) hasGone(name string) bool {
+	_, asked := i.asked[name]
+	nameless := slices.ContainsFunc(i.mistakes, func(m strategy.Mistake) bool { return m.Release == "" })
+	return !asked && !nameless && i.complete && i.head.SHA != ""
 }
 
 // refresh reads the head. When it did not move and everything was resolved before, nothing else is asked.

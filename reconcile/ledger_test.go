@@ -13,8 +13,9 @@ import (
 )
 
 var (
-	_ reconcile.Ledger = (*ledger)(nil)
-	_ reconcile.Forge  = (*forge)(nil)
+	_ reconcile.Ledger   = (*ledger)(nil)
+	_ reconcile.Bookmark = (*ledger)(nil)
+	_ reconcile.Forge    = (*forge)(nil)
 )
 
 // recordLimit is the size that a record may have, in bytes.
@@ -24,6 +25,7 @@ const recordLimit = 16 << 10
 type ledger struct {
 	mu      sync.Mutex
 	records map[string]page
+	heads   strategy.Heads
 	largest int
 	stores  int
 }
@@ -85,4 +87,19 @@ func (f *forge) OpenIssue(_ context.Context, issue strategy.Issue) (string, erro
 		f.issues = append(f.issues, issue)
 	}
 	return fmt.Sprintf("https://forge.example/shop/issues/%d", n+1), nil
+}
+
+// LoadHead is what was stored.
+func (l *ledger) LoadHead(context.Context) (strategy.Heads, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.heads, nil
+}
+
+// StoreHead keeps the heads.
+func (l *ledger) StoreHead(_ context.Context, heads strategy.Heads) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.heads = heads
+	return nil
 }

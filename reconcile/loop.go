@@ -26,8 +26,11 @@ type Options struct {
 	Cluster    Cluster
 	Routers    map[string]Traffic // by the name that releases use; "" is the default
 	Ledger     Ledger
-	Prober     Prober // needed by smoke checks
-	Forge      Forge  // nil: issues are only logged
+	Bookmark   Bookmark // nil: a branch that was forced while nobody looked is not noticed
+	Prober     Prober   // needed by smoke checks
+	Forge      Forge    // nil: issues are only logged
+	Limits     Limits
+	Prune      bool // stop the jobs of releases that are gone from Git
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -66,12 +69,17 @@ type Loop struct {
 	intent  *intent
 	wake    chan struct{}
 
-	loaded   bool
-	polled   time.Time
-	releases map[string]*tracked
+	loaded    bool
+	polled    time.Time
+	releases  map[string]*tracked
+	slots     *slots
+	heads     strategy.Heads
+	headsRead bool
 
-	mu    sync.Mutex
-	asked map[string]*request // what people asked for and was not looked at yet, by release
+	mu       sync.Mutex
+	asked    map[string]*request      // what people asked for and was not looked at yet, by release
+	touched  map[strategy.JobRef]bool // jobs that somebody changed since the last pass
+	reverted bool                     // this pass pushed its revert
 }
 
 // tracked is what the loop keeps of one release between passes.
@@ -82,6 +90,7 @@ type tracked struct {
 	unchanged string // the rollout that Nomad found nothing to do for
 	smoke     *strategy.SmokeResult
 	restingOn string // the content key that the release came to rest on; "" while it is in motion
+	waits     bool   // for another rollout to end
 }
 
 // newTracked is a release that nothing is recorded of.
@@ -93,7 +102,7 @@ func newTracked(release string) *tracked {
 func New(opts Options) *Loop {
 	return &Loop{
 		opts: opts, log: opts.Logger, metrics: newMetrics(opts.Registerer), intent: newIntent(opts),
-		wake: make(chan struct{}, 1), releases: map[string]*tracked{}, asked: map[string]*request{},
+		wake: make(chan struct{}, 1), releases: map[string]*tracked{}, asked: map[string]*request{}, touched: map[strategy.JobRef]bool{},
 	}
 }
 
@@ -116,28 +125,43 @@ func (l *Loop) Pass(ctx context.Context, now time.Time) (moving []string, err er
 	}
 	var failures []error
 	if now.Sub(l.polled) >= l.opts.Poll {
-		if err := l.intent.refresh(ctx); err != nil {
+		if err := l.poll(ctx); err != nil {
 			failures = append(failures, err)
 		} else {
 			l.polled = now
 		}
 	}
+	l.acceptHead(ctx)
 	for name := range l.intent.asked {
 		if l.releases[name] == nil {
 			l.releases[name] = newTracked(name)
 		}
 	}
 	l.refuseUnknown()
+	if l.slots == nil {
+		l.slots = newSlots(l.opts.Limits, l.releases)
+	}
+	moving, faults := l.sweep(ctx, now, l.takeTouched())
+	if !l.slots.full() && l.anyWaits() {
+		l.Wake()
+	}
+	return moving, errors.Join(append(failures, faults...)...)
+}
+
+// sweep works on every release that has something to do.
+func (l *Loop) sweep(ctx context.Context, now time.Time, touched map[strategy.JobRef]bool) (moving []string, failures []error) {
 	var mu sync.Mutex
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	for _, name := range slices.Sorted(maps.Keys(l.releases)) {
 		t := l.releases[name]
-		if t.restingOn != "" && t.restingOn == l.intent.key(name) && !l.isAsked(name) {
+		if l.mayRest(name, t) && !touched[t.record.Rollout.Job] && !touched[strategy.JobRef{}] {
 			continue
 		}
+		d, _ := l.intent.desired(name)
+		wait := l.slots.take(name, t.record.Rollout, d) // Here, so that those first in the alphabet are first.
 		group.Go(func() error {
-			err := l.work(ctx, name, t, now)
+			err := l.work(ctx, name, t, now, wait)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -151,7 +175,47 @@ func (l *Loop) Pass(ctx context.Context, now time.Time) (moving []string, err er
 	}
 	_ = group.Wait() // What goes wrong is in failures.
 	slices.Sort(moving)
-	return moving, errors.Join(failures...)
+	return moving, failures
+}
+
+// mayRest tells whether nothing was asked of a release since it came to rest.
+func (l *Loop) mayRest(name string, t *tracked) bool {
+	return t.restingOn != "" && t.restingOn == l.intent.key(name) && (!t.waits || l.slots.full()) && !l.isAsked(name)
+}
+
+// poll asks the repository what it asks for.
+func (l *Loop) poll(ctx context.Context) error {
+	if err := l.intent.refresh(ctx); err != nil {
+		return err
+	}
+	return l.seeHead(ctx)
+}
+
+// Touch has the releases of a job looked at in the next pass; a zero JobRef means all of them. It may be called at any
+// time.
+func (l *Loop) Touch(job strategy.JobRef) {
+	l.mu.Lock()
+	l.touched[job] = true
+	l.mu.Unlock()
+	l.Wake()
+}
+
+// takeTouched begins a pass: it returns what was touched since the last one.
+func (l *Loop) takeTouched() map[strategy.JobRef]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	touched := l.touched
+	l.touched, l.reverted = map[strategy.JobRef]bool{}, false
+	return touched
+}
+
+func (l *Loop) anyWaits() bool {
+	for _, t := range l.releases {
+		if t.waits {
+			return true
+		}
+	}
+	return false
 }
 
 // Mistakes is what is wrong in the release repository, as of the last pass.
@@ -177,12 +241,13 @@ func (l *Loop) load(ctx context.Context) error {
 	for _, r := range records {
 		l.releases[r.Rollout.Release] = &tracked{record: r, stored: r.Rollout}
 	}
-	l.loaded = true
+	l.loaded, l.slots = true, nil
 	return nil
 }
 
-// work advances one release as far as it goes now.
-func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time) error {
+// work advances one release as far as it goes now. wait is why it may not begin a rollout; nil when it may.
+func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time, wait *strategy.Reason) error {
+	defer func() { l.slots.settle(name, t.record.Rollout) }()
 	var last []strategy.Action
 	for range rounds {
 		before := t.record.Rollout
@@ -190,6 +255,9 @@ func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time)
 		person := l.take(name)
 		if person != nil {
 			o.Command = &person.command
+		}
+		if o.Command == nil || o.Command.Kind != strategy.CommandRetry {
+			o.Wait = wait
 		}
 		next, actions, _ := strategy.Advance(before, o, now)
 		l.announce(before, next)
@@ -213,11 +281,12 @@ func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time)
 			t.restingOn = ""
 			return failed
 		}
+		t.restingOn, t.waits = "", false
 		if next.Phase == strategy.Resting && next.Hold == nil && len(actions) == 0 {
 			t.restingOn = l.intent.key(name)
+			t.waits = next.Reason.Code == strategy.LimitReached && l.slots.full()
 			return nil
 		}
-		t.restingOn = ""
 		if len(actions) == 0 || same(actions, last) {
 			return nil
 		}

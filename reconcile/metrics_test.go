@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 
-	"github.com/drover-dev/drover/providers/nomad"
 	"github.com/drover-dev/drover/reconcile"
 	"github.com/drover-dev/drover/strategy"
 )
@@ -21,7 +20,7 @@ func TestMetrics(t *testing.T) {
 	w := condemned(t)
 	registry := prometheus.NewRegistry()
 	w.loop = reconcile.New(reconcile.Options{
-		Instance: instance, Repository: w.repo, Load: load, Cluster: boundCluster{w.process, nomad.New(w.client, nomad.Options{Instance: instance})},
+		Instance: instance, Repository: w.repo, Load: load, Cluster: w.cluster(),
 		Routers: map[string]reconcile.Traffic{"": {Router: router{w}, Meter: meter{w}}}, Ledger: w.ledger, Forge: w.forge,
 		Logger: slog.New(slog.DiscardHandler), Registerer: registry,
 	})
@@ -56,6 +55,7 @@ drover_rollout_held{release="checkout-api"} 0
 	const ended = `# HELP drover_actions_total Actions performed, by kind and result (ok, error).
 # TYPE drover_actions_total counter
 drover_actions_total{action="deliver",result="ok"} 2
+drover_actions_total{action="mark_bad",result="ok"} 1
 drover_actions_total{action="mark_good",result="ok"} 1
 drover_actions_total{action="promote",result="ok"} 1
 drover_actions_total{action="register",result="ok"} 3

@@ -11,7 +11,7 @@ import (
 // observe gathers all that a decision about one release may rest on. What cannot be read is left nil, with the problem.
 func (l *Loop) observe(ctx context.Context, name string, t *tracked) strategy.Observation {
 	r := t.record.Rollout
-	o := strategy.Observation{Unchanged: t.unchanged, Smoke: t.smoke}
+	o := strategy.Observation{Unchanged: t.unchanged, Smoke: t.smoke, Forced: l.forced(), Prune: l.opts.Prune && l.intent.gone(name)}
 	o.Desired, o.GitProblem = l.intent.desired(name)
 	job, service := r.Job, r.Canary.Service
 	if d := o.Desired; d != nil && r.AtRest() {
@@ -27,6 +27,12 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked) strategy.Ob
 		if err != nil {
 			o.ClusterProblem = err.Error()
 			return
+		}
+		if owner := state.Marker.Instance; owner != "" && owner != l.opts.Instance {
+			o.Owner = owner
+		}
+		if _, can := l.opts.Cluster.(Condemner); !can {
+			state.Condemned = r.Condemned // What the cluster cannot keep is not asked of it.
 		}
 		o.Cluster = &state
 	})

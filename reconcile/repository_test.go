@@ -16,7 +16,10 @@ import (
 	"github.com/drover-dev/drover/strategy"
 )
 
-var _ reconcile.Repository = (*repository)(nil)
+var (
+	_ reconcile.Repository = (*repository)(nil)
+	_ reconcile.Ancestry   = (*repository)(nil)
+)
 
 // repository is a release repository in memory: commits with parents and trees, one branch. It keeps the contract of
 // reconcile.Repository, first parents and compare-and-set included.
@@ -121,6 +124,32 @@ func (r *repository) undo(author string) strategy.Commit {
 	c := r.add(author, fmt.Sprintf("Revert %q", last.Subject), r.tree(last.parents[0]), r.head)
 	r.head = c.SHA
 	return c
+}
+
+// force lets a person throw the newest commits away, and commit on top of what is left.
+func (r *repository) force(author, message string, back int, files map[string]string) strategy.Commit {
+	r.mu.Lock()
+	for range back {
+		r.head = r.commits[r.head].parents[0]
+	}
+	r.mu.Unlock()
+	return r.commit(author, message, files)
+}
+
+// Descends follows all parents.
+func (r *repository) Descends(_ context.Context, sha, ancestor string) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for line := []string{sha}; len(line) > 0; {
+		next := line[0]
+		if line = line[1:]; next == ancestor {
+			return true, nil
+		}
+		if s := r.commits[next]; s != nil {
+			line = append(line, s.parents...)
+		}
+	}
+	return false, nil
 }
 
 // Head is the newest commit.

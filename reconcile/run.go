@@ -20,9 +20,17 @@ const (
 // Run makes passes until ctx is done: at every poll of the repository, every second while anything is in motion, and
 // whenever Nomad says that a job in motion changed. It returns when everything it started has ended.
 func (l *Loop) Run(ctx context.Context) {
+	l.loaded, l.headsRead = false, false // Others may have led meanwhile.
 	watches := map[string]context.CancelFunc{}
 	var group sync.WaitGroup
 	defer group.Wait()
+	if events, ok := l.opts.Cluster.(Events); ok {
+		group.Go(func() {
+			if err := events.Follow(ctx, l.Touch); err != nil && ctx.Err() == nil {
+				l.log.Error("events not followed: what others change at rest is seen late", "error", err)
+			}
+		})
+	}
 	defer func() {
 		for _, cancel := range watches {
 			cancel()

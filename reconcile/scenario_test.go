@@ -42,6 +42,14 @@ var update = flag.Bool("update", false, "write the histories of the scenarios an
 //	push refuse|accept                 the remote protects the branch, or does not
 //	race "SUBJECT" NAME VERSION        a person's commit lands just before Drover's next push
 //	load RPS                           so many requests a second from now on
+//	force N "SUBJECT" NAME VERSION     a person throws the newest N commits away, and commits a version of a release
+//	accept-head                        a person accepts the head that was forced
+//	limits ACTIVE FAILURES             Drover is started anew with these limits
+//	prune on|off                       Drover is started anew with that
+//	scale NAME GROUP N                 a person scales a group by hand
+//	count NAME N                       a person commits another count of the release's job
+//	instance NAME                      another Drover, with a ledger of its own, takes the place of this one
+//	forget                             the ledger is lost while Drover is away
 //	restart                            Drover ends, and another one starts on the same ledger
 //
 // The history that follows it is what people see of it.
@@ -170,6 +178,8 @@ func (s *scenario) play(line string) error {
 		"wait": {1, s.waitFor}, "until": {2, s.waitUntil}, "expect": {2, s.expect}, "restart": {0, s.restartDrover},
 		"behave": {2, s.behave}, "lose": {2, s.loseAlloc}, "crash": {2, s.crashAlloc}, "nodes": {1, s.setNodes}, "load": {1, s.setLoad},
 		"nomad": {1, s.setNomad}, "router": {1, s.setRouter}, "meter": {1, s.setMeter}, "register": {2, s.registerByHand}, "person": {2, s.command}, "rollback": {1, s.rollback}, "smoke": {1, s.setSmoke}, "stop": {1, s.stopByHand},
+		"force": {4, s.forceBranch}, "accept-head": {0, s.acceptHead}, "limits": {2, s.setLimits}, "prune": {1, s.setPrune}, "scale": {3, s.scaleByHand},
+		"instance": {1, s.otherInstance}, "forget": {0, s.forget}, "count": {2, s.commitCount},
 	}
 	known, ok := verbs[verb]
 	switch {
@@ -376,12 +386,76 @@ func (s *scenario) setRouter(args []string) error { s.deafRouter = args[0] == "d
 func (s *scenario) setMeter(args []string) error  { s.blindMeter = args[0] == "down"; return nil }
 
 func (s *scenario) registerByHand(args []string) error {
-	return s.register(args[0], args[1], len(args) == 2)
+	err := s.register(args[0], args[1], len(args) == 2)
+	s.changed(args[0])
+	return err
 }
 
 func (s *scenario) stopByHand(args []string) error {
 	_, _, err := s.client.Jobs().Deregister(args[0], false, nil)
+	s.changed(args[0])
 	return err
+}
+
+// changed tells Drover of a change by others, as Nomad's events do.
+func (s *scenario) changed(job string) {
+	s.loop.Touch(strategy.JobRef{Namespace: "default", ID: job})
+}
+
+func (s *scenario) scaleByHand(args []string) error {
+	count, err := strconv.Atoi(args[2])
+	if err != nil {
+		return err
+	}
+	_, _, err = s.client.Jobs().Scale(args[0], args[1], &count, "by hand", false, nil, nil)
+	s.changed(args[0])
+	return err
+}
+
+func (s *scenario) forceBranch(args []string) error {
+	back, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	s.repo.force(person, args[1], back, map[string]string{releasePath(args[2]): releaseText(args[2], args[3], "")})
+	return nil
+}
+
+func (s *scenario) acceptHead([]string) error {
+	return s.command([]string{string(strategy.CommandAcceptHead), ""})
+}
+
+func (s *scenario) setLimits(args []string) error {
+	var err error
+	if s.limits.MaxActive, err = strconv.Atoi(args[0]); err != nil {
+		return err
+	}
+	s.limits.MaxFailures, err = strconv.Atoi(args[1])
+	s.restart()
+	return err
+}
+
+func (s *scenario) setPrune(args []string) error {
+	s.prune = args[0] == "on"
+	s.restart()
+	return nil
+}
+
+func (s *scenario) otherInstance(args []string) error {
+	s.instance, s.ledger = args[0], newLedger()
+	s.restart()
+	return nil
+}
+
+func (s *scenario) commitCount(args []string) error {
+	s.repo.commit(person, "Count "+args[1], map[string]string{jobspecPath(args[0]): withCount(s.repo.content(jobspecPath(args[0])), args[1])})
+	return nil
+}
+
+func (s *scenario) forget([]string) error {
+	s.ledger = newLedger()
+	s.restart()
+	return nil
 }
 
 // job is the job of a release as Nomad has it, nil when there is none.

@@ -71,6 +71,21 @@ func (*stillCluster) Stop(context.Context, strategy.JobRef, uint64) error {
 // MarkGood does nothing.
 func (*stillCluster) MarkGood(context.Context, strategy.JobRef, uint64) error { return nil }
 
+// MarkBad is not expected.
+func (*stillCluster) MarkBad(context.Context, strategy.JobRef, uint64, strategy.Revision) error {
+	return fmt.Errorf("nothing is condemned in a still cluster")
+}
+
+// Scale is not expected.
+func (*stillCluster) Scale(context.Context, strategy.JobRef, string, int) error {
+	return fmt.Errorf("nothing is to be scaled in a still cluster")
+}
+
+// Replace is not expected.
+func (*stillCluster) Replace(context.Context, strategy.JobRef, string) error {
+	return fmt.Errorf("nothing is to be replaced in a still cluster")
+}
+
 // stillRouter keeps what it is given.
 type stillRouter struct {
 	mu     sync.Mutex

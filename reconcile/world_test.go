@@ -43,6 +43,11 @@ type world struct {
 	forge    *forge
 	boundary *boundary
 
+	instance string
+	limits   reconcile.Limits
+	prune    bool
+	shimBad  []strategy.Revision
+
 	deafRouter bool // the router does not answer
 	blindMeter bool // the meter does not answer
 	smoke      string
@@ -59,7 +64,7 @@ func newWorld(t testing.TB, rps float64) *world {
 	start := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	w := &world{
 		t: t, start: start, now: start, nomad: sim.New(sim.Config{Start: start, Seed: 7, Namespaces: []string{"east", "west"}}),
-		ledger: newLedger(), forge: &forge{}, boundary: newBoundary(), notify: func(reconcile.Decision) {},
+		ledger: newLedger(), forge: &forge{}, boundary: newBoundary(), notify: func(reconcile.Decision) {}, instance: instance,
 	}
 	client, err := nomad.Connect(nomad.Config{Address: "http://nomad.invalid", HTTPClient: w.nomad.Client()})
 	if err != nil {
@@ -83,8 +88,8 @@ func (w *world) restart() {
 	p := w.process
 	traffic := boundTraffic{process: p, router: router{w}, meter: meter{w}}
 	w.loop = reconcile.New(reconcile.Options{
-		Instance: instance, Repository: boundRepository{p, w.repo}, Load: load,
-		Cluster: boundCluster{p, nomad.New(w.client, nomad.Options{Instance: instance, Logger: slog.New(slog.DiscardHandler)})},
+		Instance: w.instance, Limits: w.limits, Prune: w.prune, Bookmark: boundBookmark{p, w.ledger}, Repository: boundRepository{p, w.repo}, Load: load,
+		Cluster: w.cluster(),
 		Routers: map[string]reconcile.Traffic{"": {Router: traffic, Meter: traffic}},
 		Ledger:  boundLedger{p, w.ledger}, Forge: boundForge{p, w.forge}, Prober: prober{w},
 		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
@@ -94,6 +99,11 @@ func (w *world) restart() {
 			}
 		},
 	})
+}
+
+// cluster is the provider of Nomad on the simulated one, through the present process.
+func (w *world) cluster() boundCluster {
+	return boundCluster{w.process, shim{nomad.New(w.client, nomad.Options{Instance: w.instance, Logger: slog.New(slog.DiscardHandler)}), w}}
 }
 
 // prober answers smoke checks as the world says.

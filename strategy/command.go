@@ -22,6 +22,7 @@ func (m *machine) obey() {
 		}
 	case CommandRetry:
 		m.Parked = Revision{}
+	case CommandAcceptHead: // The caller's.
 	}
 }
 
@@ -79,6 +80,7 @@ func Unobeyed(kind CommandKind, r Rollout) string {
 		if r.Phase == Resting {
 			return "nothing is parked: " + r.Reason.Text
 		}
+	case CommandAcceptHead:
 	}
 	return ""
 }

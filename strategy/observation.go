@@ -56,7 +56,9 @@ const (
 	CommandPause  CommandKind = "pause"  // hold the rollout, and its clocks
 	CommandResume CommandKind = "resume" // let it go on
 	CommandAbort  CommandKind = "abort"  // put the stable revision back, and park the one on trial
-	CommandRetry  CommandKind = "retry"  // try a parked revision again
+	CommandRetry  CommandKind = "retry"  // try a parked revision again, or go on from what is blocked
+	// CommandAcceptHead is of no release: what a forced branch asks for may begin.
+	CommandAcceptHead CommandKind = "accept-head"
 )
 
 // ClusterState is what Nomad runs of a job.

@@ -29,13 +29,9 @@ func (m *machine) resting() Reason {
 		return m.enter(Restoring, why)
 	case d.Revision == m.Stable.Revision:
 		return m.upToDate(rests)
-	case m.IsCondemned(d.Revision):
-		return Reason{Code: AlreadyCondemned, Text: fmt.Sprintf("%s was condemned (%s): revert the commit, or set attempt = %d to try it again",
-			d.Revision, m.Last.Reason.Text, d.Revision.Attempt+1)}
-	case d.Revision == m.Parked:
-		return Reason{Code: AlreadyParked, Text: fmt.Sprintf("%s was parked: %s. Another revision, or a higher attempt, starts anew", d.Revision, m.Last.Reason.Text)}
-	case len(d.Refusals) > 0:
-		return Reason{Code: Refused, Text: fmt.Sprintf("%s cannot be released: %s", d.Revision, strings.Join(d.Refusals, "; "))}
+	}
+	if why, refused := m.refuses(d); refused {
+		return why
 	}
 	if d.Revision.SameSpec(m.Stable.Revision) && c.Version == m.Stable.Version {
 		return m.relabel(d)
@@ -43,6 +39,25 @@ func (m *machine) resting() Reason {
 	if why, waits := m.mayNotBegin(d); waits {
 		return why
 	}
+	return m.start(d)
+}
+
+// refuses says why what Git asks for is not tried.
+func (m *machine) refuses(d *Desired) (Reason, bool) {
+	switch {
+	case m.IsCondemned(d.Revision):
+		return Reason{Code: AlreadyCondemned, Text: fmt.Sprintf("%s was condemned (%s): revert the commit, or set attempt = %d to try it again",
+			d.Revision, m.Last.Reason.Text, d.Revision.Attempt+1)}, true
+	case d.Revision == m.Parked:
+		return Reason{Code: AlreadyParked, Text: fmt.Sprintf("%s was parked: %s. Another revision, a higher attempt or drover retry %s starts anew", d.Revision, m.Last.Reason.Text, m.Release)}, true
+	case len(d.Refusals) > 0:
+		return Reason{Code: Refused, Text: fmt.Sprintf("%s cannot be released: %s", d.Revision, strings.Join(d.Refusals, "; "))}, true
+	}
+	return Reason{}, false
+}
+
+// start begins the rollout that Git asks for: a way back when the revision was live before.
+func (m *machine) start(d *Desired) Reason {
 	if why, underWay := m.takeOver(); underWay {
 		return why
 	}
@@ -113,7 +128,7 @@ func (m *machine) adopt() {
 	case onTrial && c.LastGood != (Installed{}):
 		m.Stable = c.LastGood
 		// Canaries of a rollout that nobody remembers: put the stable spec back first; Git may then ask again.
-		m.ID, m.Canary = c.Marker.Rollout, Trial{Revision: c.Marker.Revision}
+		m.ID, m.Canary = c.Marker.Rollout, Trial{Revision: c.Marker.Revision, Service: m.service(), Router: m.RouterOf(d)}
 		m.Last = Outcome{Kind: OutcomeWithdrawn, Revision: c.Marker.Revision, Reason: Reason{Code: RevertedInGit, Text: "its record was lost"}}
 	case c.Deployment.Status == DeploymentRunning:
 		return // Nobody knows yet what is stable.
@@ -122,7 +137,12 @@ func (m *machine) adopt() {
 	default:
 		m.Stable = Installed{Revision: c.Revision, Version: c.Version}
 	}
-	for _, bad := range c.Condemned {
+	m.recall()
+}
+
+// recall takes what Nomad's tags and the adopted revision say of what was tried before.
+func (m *machine) recall() {
+	for _, bad := range m.o.Cluster.Condemned {
 		m.Condemned = remember(m.Condemned, bad, maxCondemned)
 	}
 	if m.Stable.Revision.Digest != "" {

@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -16,10 +17,14 @@ func (m *machine) restoring() Reason {
 		// Ending the canaries while a router still sends to them would fail requests.
 		return m.splitPending()
 	}
-	if !c.Exists || c.Stopped {
+	switch {
+	case !c.Exists:
 		return m.finish()
-	}
-	if m.promotedByHand() {
+	case c.Stopped && m.serves():
+		return m.blockedAfter(waiting("the job is stopped; waiting for its allocations to end"))
+	case c.Stopped:
+		return m.finish()
+	case m.promotedByHand():
 		return m.reverse(m.Ending)
 	}
 	if why, acting := m.putBack(); acting {
@@ -29,6 +34,11 @@ func (m *machine) restoring() Reason {
 		return m.finish()
 	}
 	return m.blockedAfter(waiting("%s is registered again; waiting for it to be ready", m.Stable.Revision))
+}
+
+// serves tells whether any allocation could still be sent requests.
+func (m *machine) serves() bool {
+	return slices.ContainsFunc(m.o.Cluster.Allocs, func(a Alloc) bool { return a.Address != "" && a.Ready && !a.Ending })
 }
 
 // promotedByHand tells whether somebody promoted what is being thrown away: only a rollout in reverse goes back from there.

@@ -11,19 +11,7 @@ func (m *machine) stepping() Reason {
 	if why, fails := m.judge(step.Weight < Full); fails {
 		return m.condemn(why)
 	}
-	if why, moved := m.gitMoved(); moved {
-		return why
-	}
-	if m.o.Cluster == nil {
-		return m.nomadAway()
-	}
-	if why, changed := m.replan(); changed {
-		return why
-	}
-	if why, foreign := m.foreign(); foreign {
-		return why
-	}
-	if why, ends := m.canaryGone(); ends {
+	if why, ends := m.stepEnds(); ends {
 		return why
 	}
 	if m.Ran > m.Plan.MaxDuration {
@@ -57,6 +45,23 @@ func (m *machine) stepping() Reason {
 		return m.hold(GateInconclusive, "%s, but gate %q is inconclusive: %s", m.at(step), v.Gate, v.Why)
 	}
 	return m.nextStep()
+}
+
+// stepEnds looks for what ends or changes a step from outside: Git, other people, and what becomes of the canaries.
+func (m *machine) stepEnds() (Reason, bool) {
+	if why, moved := m.gitMoved(); moved {
+		return why, true
+	}
+	if m.o.Cluster == nil {
+		return m.nomadAway(), true
+	}
+	if why, changed := m.replan(); changed {
+		return why, true
+	}
+	if why, foreign := m.foreign(); foreign {
+		return why, true
+	}
+	return m.canaryGone()
 }
 
 // reachWeight brings the split to the target, as far as ready canaries carry it.

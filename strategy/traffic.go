@@ -9,17 +9,20 @@ import (
 // onTrial tells whether an allocation runs a revision on trial, as the present phase sees it. Before promotion that is
 // Nomad's canary flag, whoever registered it; after it, and in a first release, it is what the current deployment placed.
 func (m *machine) onTrial(a Alloc) bool {
+	if a.Canary && m.Phase != Blocked {
+		return true
+	}
 	switch m.Phase {
 	case Placing, Stepping, Standby, Resting:
-		return a.Canary
+		return false
 	case Restoring:
-		return a.Canary || m.ours(RoleFirst)
+		return m.ours(RoleFirst) || m.o.Cluster.Stopped
 	case Promoting:
-		return a.Canary || (a.Fresh && m.ours(RoleCanary))
+		return a.Fresh && m.ours(RoleCanary)
 	case First:
 		return a.Fresh || !m.ours(RoleFirst)
 	case Reversing:
-		return a.Canary || (a.Fresh && m.ours(RoleReverse))
+		return a.Fresh && m.ours(RoleReverse)
 	case Blocked: // The best ready track serves.
 		return m.ours(RoleFirst) || (a.Canary && m.stableServes())
 	}

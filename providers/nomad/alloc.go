@@ -72,8 +72,9 @@ func (s scene) alloc(stub *api.AllocationListStub) strategy.Alloc {
 		Ending:  stub.DesiredStatus != api.AllocDesiredStatusRun && !ended(stub),
 		Address: s.addresses[stub.ID],
 	}
-	alloc.Fault, alloc.Why = fault(stub, fresh)
-	alloc.Ready = alloc.Fault == strategy.FaultNone && s.isReady(stub, fresh)
+	placed := fresh && stub.CreateIndex >= s.live.modifyIndex()
+	alloc.Fault, alloc.Why = fault(stub, placed)
+	alloc.Ready = alloc.Fault == strategy.FaultNone && isReady(stub, placed)
 	return alloc
 }
 
@@ -92,19 +93,19 @@ func (s scene) isCanary(stub *api.AllocationListStub) bool {
 
 // isReady tells whether the allocation could take traffic, as far as Nomad's servers know. The health that a
 // deployment found is asked for only where the deployment placed the allocation: one that it merely updated in place
-// has none for a moment, and serves all the while.
-func (s scene) isReady(stub *api.AllocationListStub, fresh bool) bool {
+// has none for a moment, and serves all the while; and what it found of such a one in the end is never looked at again.
+func isReady(stub *api.AllocationListStub, placed bool) bool {
 	if stub.ClientStatus != api.AllocClientStatusRunning || stub.DesiredStatus != api.AllocDesiredStatusRun {
 		return false
 	}
-	if !fresh || stub.CreateIndex < s.live.modifyIndex() {
+	if !placed {
 		return true
 	}
 	return stub.DeploymentStatus != nil && deref(stub.DeploymentStatus.Healthy)
 }
 
 // fault tells whose fault it is that the allocation is not ready, in Nomad's words.
-func fault(stub *api.AllocationListStub, fresh bool) (strategy.Fault, string) {
+func fault(stub *api.AllocationListStub, placed bool) (strategy.Fault, string) {
 	switch {
 	case stub.ClientStatus == api.AllocClientStatusLost, stub.ClientStatus == api.AllocClientStatusUnknown:
 		return strategy.FaultNode, cmp.Or(stub.DesiredDescription, stub.ClientDescription, "the node was lost")
@@ -114,7 +115,7 @@ func fault(stub *api.AllocationListStub, fresh bool) (strategy.Fault, string) {
 		return strategy.FaultNode, stub.DesiredDescription
 	case stub.ClientStatus == api.AllocClientStatusFailed:
 		return strategy.FaultTask, cmp.Or(taskFailure(stub), stub.ClientDescription, "a task failed")
-	case fresh && stub.DeploymentStatus != nil && stub.DeploymentStatus.Healthy != nil && !*stub.DeploymentStatus.Healthy:
+	case placed && stub.DeploymentStatus != nil && stub.DeploymentStatus.Healthy != nil && !*stub.DeploymentStatus.Healthy:
 		return strategy.FaultTask, cmp.Or(taskFailure(stub), "not healthy within its deadline")
 	}
 	return strategy.FaultNone, ""
