@@ -1,9 +1,3 @@
-// Package judge holds the statistics of gates: it turns counts of two arms into an answer, and knows neither
-// metrics nor releases. Everything in it is a function of its arguments.
-//
-// The judgement so far is by thresholds with a margin for chance: what lies beyond a limit by no more than three
-// standard deviations is neither within nor beyond. It reads what it is given, and has no bound on how often it is
-// wrong over a whole rollout that looks many times.
 package judge
 
 import "math"
