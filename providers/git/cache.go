@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	keptTrees   = 4        // whole trees; they share the content of files that are the same
+	keptTrees   = 8        // whole trees; they share the content of files that are the same
 	keptCommits = 4096     // commits whose tree is known
 	keptBlobs   = 32 << 20 // bytes of files
 )

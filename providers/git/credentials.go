@@ -111,7 +111,7 @@ func (e *hiddenError) Is(target error) bool { return slices.Contains(e.kinds, ta
 func renewing[T any](ctx context.Context, r *remote, call func() (T, error)) (T, error) {
 	if err := r.credentials.load(ctx); err != nil {
 		var none T
-		return none, r.explain("connect for", err)
+		return none, r.explain("connect for", r.branch, err)
 	}
 	result, err := call()
 	if err == nil || !errors.Is(err, ErrCredentials) && !errors.Is(err, transport.ErrRepositoryNotFound) {

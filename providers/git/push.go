@@ -67,9 +67,9 @@ func (r *Repository) push(ctx context.Context, change strategy.Change) (strategy
 	first, cancel := context.WithTimeout(ctx, r.config.Timeout)
 	defer cancel()
 	parent := plumbing.NewHash(change.Parent)
-	said, pushErr := r.remote.push(first, made.fresh, made.objects, parent, made.commit.Hash)
+	said, pushErr := r.remote.push(first, r.remote.branch, made.fresh, made.objects, parent, made.commit.Hash)
 	if pushErr != nil || said.status != "" {
-		if err := r.settle(ctx, parent, made.commit.Hash, said, pushErr); err != nil {
+		if err := r.settle(ctx, r.remote.branch, parent, made.commit.Hash, said, pushErr); err != nil {
 			return strategy.Commit{}, err
 		}
 	}
@@ -96,17 +96,9 @@ func check(change strategy.Change) error {
 func (r *Repository) prepare(parent *object.Commit, change strategy.Change) (prepared, error) {
 	fresh := memory.NewStorage()
 	writer := &rewriter{store: r.store, fresh: fresh}
-	tree, err := writer.rewrite(parent.TreeHash, "", change.Files)
+	tree, err := writer.apply(parent.TreeHash, change.Files)
 	if err != nil {
 		return prepared{}, err
-	}
-	if tree.IsZero() {
-		// Nothing is left: git has an empty folder for that.
-		encoded := fresh.NewEncodedObject()
-		encoded.SetType(plumbing.TreeObject)
-		if tree, err = fresh.SetEncodedObject(encoded); err != nil {
-			return prepared{}, fmt.Errorf("write the empty folder: %w", err)
-		}
 	}
 	if tree == parent.TreeHash {
 		return prepared{}, errors.New("the change alters nothing: every file is as it asks already")
@@ -132,15 +124,16 @@ func (r *Repository) prepare(parent *object.Commit, change strategy.Change) (pre
 	return made, nil
 }
 
-// settle finds out what became of a push that was not confirmed; nil says that it happened.
-func (r *Repository) settle(ctx context.Context, parent, ours plumbing.Hash, said answer, pushErr error) error {
+// settle finds out what became of a push that was not confirmed; nil says that it happened. It is strategy.ErrHeadMoved
+// when the branch is at neither of the two, or is there where it was to be made.
+func (r *Repository) settle(ctx context.Context, name plumbing.ReferenceName, parent, ours plumbing.Hash, said answer, pushErr error) error {
 	cause := pushErr
 	if cause == nil {
 		cause = errors.New(said.status)
 	}
 	contended := isContention(said.status)
 	for look := 0; ; look++ {
-		tip, err := r.remote.tip(ctx)
+		tip, err := r.remote.position(ctx, name)
 		switch {
 		case err != nil:
 			return fmt.Errorf("%w (and what became of it is not known: %s)", cause, err.Error())
@@ -184,21 +177,30 @@ func isContention(status string) bool {
 	return false
 }
 
-// adopt takes a commit that was pushed into the store, which saves fetching it. Where that fails the next Head fetches.
+// adopt takes a commit that was pushed to the branch into the store, which saves fetching it. Where that fails the next
+// Head fetches.
 func (r *Repository) adopt(made prepared) {
-	for _, hash := range made.objects {
-		encoded, err := made.fresh.EncodedObject(plumbing.AnyObject, hash)
-		if err == nil {
-			_, err = r.store.SetEncodedObject(encoded)
-		}
-		if err != nil {
-			r.log.Warn("pushed commit not kept, it will be fetched", "commit", made.commit.Hash.String(), "error", err)
-			return
-		}
+	err := r.store.keep(made)
+	if err == nil {
+		err = r.store.follow(made.commit.Hash)
 	}
-	if err := r.store.follow(made.commit.Hash); err != nil {
+	if err != nil {
 		r.log.Warn("pushed commit not kept, it will be fetched", "commit", made.commit.Hash.String(), "error", err)
 		return
 	}
 	r.head = summary(made.commit)
+}
+
+// keep writes a commit, and what is new in it, to the store.
+func (s *store) keep(made prepared) error {
+	for _, hash := range made.objects {
+		encoded, err := made.fresh.EncodedObject(plumbing.AnyObject, hash)
+		if err != nil {
+			return fmt.Errorf("keep the commit in the git store: %w", err)
+		}
+		if _, err := s.SetEncodedObject(encoded); err != nil {
+			return fmt.Errorf("keep the commit in the git store: %w", err)
+		}
+	}
+	return nil
 }

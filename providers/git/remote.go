@@ -94,58 +94,95 @@ func (r *remote) endpoint() (*transport.Endpoint, transport.AuthMethod, error) {
 
 // tip asks the remote where the branch is.
 func (r *remote) tip(ctx context.Context) (plumbing.Hash, error) {
-	return renewing(ctx, r, func() (plumbing.Hash, error) { return r.askTip(ctx) })
+	return renewing(ctx, r, func() (tip plumbing.Hash, err error) {
+		err = r.ask(ctx, r.branch, func(refs *packp.AdvRefs, _ transport.UploadPackSession) error {
+			tip, err = r.find(refs)
+			return err
+		})
+		return tip, err
+	})
 }
 
-func (r *remote) askTip(ctx context.Context) (plumbing.Hash, error) {
-	exchange, err := r.reading()
+// position asks the remote where a ref is; zero when it is not there.
+func (r *remote) position(ctx context.Context, name plumbing.ReferenceName) (plumbing.Hash, error) {
+	return renewing(ctx, r, func() (at plumbing.Hash, err error) {
+		err = r.ask(ctx, name, func(refs *packp.AdvRefs, _ transport.UploadPackSession) error {
+			at = refs.References[name.String()]
+			return nil
+		})
+		return at, err
+	})
+}
+
+// ask connects to read a ref; with has what the remote says it has.
+func (r *remote) ask(ctx context.Context, name plumbing.ReferenceName, with func(*packp.AdvRefs, transport.UploadPackSession) error) error {
+	ep, auth, err := r.endpoint()
 	if err != nil {
-		return plumbing.ZeroHash, r.explain("read branch", err)
+		return r.explain("read", name, err)
+	}
+	exchange, err := r.client.NewUploadPackSession(ep, auth)
+	if err != nil {
+		return r.explain("read", name, err)
 	}
 	defer func() { _ = exchange.Close() }()
 	refs, err := exchange.AdvertisedReferencesContext(ctx)
 	if err != nil {
-		return plumbing.ZeroHash, r.explain("read branch", err)
+		return r.explain("read", name, err)
 	}
-	return r.find(refs)
+	return with(refs, exchange)
 }
 
 // fetch brings what the branch has and haves do not lead to, and returns where the branch is.
 func (r *remote) fetch(ctx context.Context, into storer.Storer, haves []plumbing.Hash) (plumbing.Hash, error) {
-	return renewing(ctx, r, func() (plumbing.Hash, error) { return r.download(ctx, into, haves) })
+	return renewing(ctx, r, func() (tip plumbing.Hash, err error) {
+		err = r.ask(ctx, r.branch, func(refs *packp.AdvRefs, exchange transport.UploadPackSession) error {
+			if tip, err = r.find(refs); err != nil || slices.Contains(haves, tip) {
+				return err
+			}
+			return r.download(ctx, exchange, refs, r.branch, tip, haves, func(pack io.Reader) error {
+				return packfile.UpdateObjectStorage(into, &bounded{from: pack, left: maxPack, limit: maxPack})
+			})
+		})
+		return tip, err
+	})
 }
 
-func (r *remote) download(ctx context.Context, into storer.Storer, haves []plumbing.Hash) (plumbing.Hash, error) {
-	exchange, err := r.reading()
-	if err != nil {
-		return plumbing.ZeroHash, r.explain("fetch branch", err)
-	}
-	defer func() { _ = exchange.Close() }()
-	refs, err := exchange.AdvertisedReferencesContext(ctx)
-	if err != nil {
-		return plumbing.ZeroHash, r.explain("fetch branch", err)
-	}
-	tip, err := r.find(refs)
-	if err != nil || slices.Contains(haves, tip) {
+// fetchRef gives take a pack of what a ref has and haves do not lead to, unless the commit is known, and returns where
+// the ref is.
+func (r *remote) fetchRef(ctx context.Context, name plumbing.ReferenceName, haves []plumbing.Hash, known func(plumbing.Hash) bool, take func(pack io.Reader) error) (plumbing.Hash, error) {
+	return renewing(ctx, r, func() (tip plumbing.Hash, err error) {
+		err = r.ask(ctx, name, func(refs *packp.AdvRefs, exchange transport.UploadPackSession) error {
+			tip = refs.References[name.String()]
+			switch {
+			case tip.IsZero():
+				return fmt.Errorf("%s has no %s: %w", r.at, name, ErrNoRef)
+			case known(tip):
+				return nil
+			}
+			return r.download(ctx, exchange, refs, name, tip, haves, take)
+		})
 		return tip, err
-	}
+	})
+}
+
+// download asks for one commit, and all that haves do not lead to.
+func (r *remote) download(ctx context.Context, exchange transport.UploadPackSession, refs *packp.AdvRefs, name plumbing.ReferenceName, tip plumbing.Hash, haves []plumbing.Hash, take func(pack io.Reader) error) error {
 	request := packp.NewUploadPackRequestFromCapabilities(refs.Capabilities)
 	if refs.Capabilities.Supports(capability.NoProgress) {
 		if err := request.Capabilities.Set(capability.NoProgress); err != nil {
-			return plumbing.ZeroHash, r.explain("fetch branch", err)
+			return r.explain("fetch", name, err)
 		}
 	}
 	request.Wants, request.Haves = []plumbing.Hash{tip}, haves
 	response, err := exchange.UploadPack(ctx, request)
 	if err != nil {
-		return plumbing.ZeroHash, r.explain("fetch branch", err)
+		return r.explain("fetch", name, err)
 	}
 	defer func() { _ = response.Close() }()
-	pack := demultiplex(request.Capabilities, response, nil)
-	if err := packfile.UpdateObjectStorage(into, &bounded{from: pack, left: maxPack}); err != nil {
-		return plumbing.ZeroHash, r.explain("fetch branch", err)
+	if err := take(demultiplex(request.Capabilities, response, nil)); err != nil {
+		return r.explain("fetch", name, err)
 	}
-	return tip, nil
+	return nil
 }
 
 // demultiplex parts what a remote sends from what it says, when they come together.
@@ -169,28 +206,34 @@ type answer struct {
 	words  string // what it said besides, for people
 }
 
-// push asks the remote to move the branch from old to tip, giving it the objects named. An error that is not nil says
-// that there was no answer.
-func (r *remote) push(ctx context.Context, from storer.EncodedObjectStorer, objects []plumbing.Hash, old, tip plumbing.Hash) (answer, error) {
-	return renewing(ctx, r, func() (answer, error) { return r.upload(ctx, from, objects, old, tip) })
+// push asks the remote to move a branch from old, zero to make it, to tip, giving it the objects named. An error that
+// is not nil says that there was no answer.
+func (r *remote) push(ctx context.Context, name plumbing.ReferenceName, from storer.EncodedObjectStorer, objects []plumbing.Hash, old, tip plumbing.Hash) (answer, error) {
+	return renewing(ctx, r, func() (answer, error) { return r.upload(ctx, name, from, objects, old, tip) })
 }
 
-func (r *remote) upload(ctx context.Context, from storer.EncodedObjectStorer, objects []plumbing.Hash, old, tip plumbing.Hash) (answer, error) {
+func (r *remote) upload(ctx context.Context, name plumbing.ReferenceName, from storer.EncodedObjectStorer, objects []plumbing.Hash, old, tip plumbing.Hash) (answer, error) {
 	ep, auth, err := r.endpoint()
 	if err != nil {
-		return answer{}, r.explain("push to branch", err)
+		return answer{}, r.explain("push to", name, err)
 	}
 	exchange, err := r.client.NewReceivePackSession(ep, auth)
 	if err != nil {
-		return answer{}, r.explain("push to branch", err)
+		return answer{}, r.explain("push to", name, err)
 	}
 	defer func() { _ = exchange.Close() }()
 	refs, err := exchange.AdvertisedReferencesContext(ctx)
 	if err != nil {
-		return answer{}, r.explain("push to branch", err)
+		return answer{}, r.explain("push to", name, err)
 	}
-	if at, err := r.find(refs); err != nil || at != old {
-		return answer{status: "the branch is elsewhere"}, err
+	if at := refs.References[name.String()]; at.IsZero() && name == r.branch {
+		_, err := r.find(refs)
+		return answer{}, err
+	} else if at != old {
+		return answer{status: "the branch is elsewhere"}, nil
+	}
+	if other := inTheWay(refs, name); other != "" {
+		return answer{status: fmt.Sprintf("branch %q is in the way: a name cannot be a branch and a folder of branches", other)}, nil
 	}
 	var pack bytes.Buffer
 	if _, err := packfile.NewEncoder(&pack, from, false).Encode(objects, 0); err != nil {
@@ -198,12 +241,12 @@ func (r *remote) upload(ctx context.Context, from storer.EncodedObjectStorer, ob
 	}
 	said := &progress{}
 	request := packp.NewReferenceUpdateRequestFromCapabilities(refs.Capabilities)
-	request.Commands = []*packp.Command{{Name: r.branch, Old: old, New: tip}}
+	request.Commands = []*packp.Command{{Name: name, Old: old, New: tip}}
 	request.Packfile, request.Progress = io.NopCloser(&pack), said
 	for _, band := range []capability.Capability{capability.Sideband64k, capability.Sideband} {
 		if refs.Capabilities.Supports(band) {
 			if err := request.Capabilities.Set(band); err != nil {
-				return answer{}, r.explain("push to branch", err)
+				return answer{}, r.explain("push to", name, err)
 			}
 			break
 		}
@@ -213,7 +256,7 @@ func (r *remote) upload(ctx context.Context, from storer.EncodedObjectStorer, ob
 		return answer{status: r.credentials.redact(report.Error().Error()), words: r.credentials.redact(said.String())}, nil
 	}
 	if err != nil {
-		return answer{words: r.credentials.redact(said.String())}, r.explain("push to branch", err)
+		return answer{words: r.credentials.redact(said.String())}, r.explain("push to", name, err)
 	}
 	if report == nil {
 		return answer{}, errors.New("push to branch: the remote did not say what became of it")
@@ -221,12 +264,14 @@ func (r *remote) upload(ctx context.Context, from storer.EncodedObjectStorer, ob
 	return answer{}, nil
 }
 
-func (r *remote) reading() (transport.UploadPackSession, error) {
-	ep, auth, err := r.endpoint()
-	if err != nil {
-		return nil, err
+// inTheWay is a branch that keeps git from making one of this name.
+func inTheWay(refs *packp.AdvRefs, name plumbing.ReferenceName) string {
+	for other := range refs.References {
+		if strings.HasPrefix(other, name.String()+"/") || strings.HasPrefix(name.String(), other+"/") {
+			return plumbing.ReferenceName(other).Short()
+		}
 	}
-	return r.client.NewUploadPackSession(ep, auth)
+	return ""
 }
 
 // find is where the branch is in an advertisement.
@@ -256,8 +301,11 @@ func (r *remote) empty() error {
 }
 
 // explain says what was attempted where, and what to do about it.
-func (r *remote) explain(act string, err error) error {
-	where := fmt.Sprintf("%s %q of %s", act, r.branch.Short(), r.at)
+func (r *remote) explain(act string, name plumbing.ReferenceName, err error) error {
+	where := fmt.Sprintf("%s %s of %s", act, name, r.at)
+	if name.IsBranch() {
+		where = fmt.Sprintf("%s branch %q of %s", act, name.Short(), r.at)
+	}
 	means := "token"
 	if r.at.scheme == "ssh" {
 		means = "key"
@@ -283,14 +331,14 @@ func (r *remote) explain(act string, err error) error {
 
 // bounded fails, where io.LimitedReader ends, so that half a pack is not taken for one.
 type bounded struct {
-	from io.Reader
-	left int64
+	from        io.Reader
+	left, limit int64
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
 	n, err := b.from.Read(p)
 	if b.left -= int64(n); b.left < 0 {
-		return 0, fmt.Errorf("the remote sends more than %d MiB: use a repository for releases alone", maxPack>>20)
+		return 0, fmt.Errorf("%w: the remote sends more than %d MiB: use a repository for releases alone", ErrTooLarge, b.limit>>20)
 	}
 	return n, err
 }

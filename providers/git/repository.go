@@ -31,6 +31,7 @@ type Repository struct {
 	log    *slog.Logger
 	trees  *treeCache
 	packs  int // how many packs the store takes before it is made anew
+	bounds bounds
 
 	turn chan struct{} // held by who uses what follows; go-git is not safe even for concurrent reads
 
@@ -54,6 +55,7 @@ func New(config Config) (*Repository, error) {
 		log:    log,
 		trees:  newTreeCache(),
 		packs:  maxPacks,
+		bounds: defaultBounds(),
 		turn:   make(chan struct{}, 1),
 		told:   map[plumbing.Hash]bool{},
 	}, nil

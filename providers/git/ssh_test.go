@@ -167,6 +167,7 @@ func TestPrivateKeys(t *testing.T) {
 	server.guests = append(server.guests, newSigner(t, ec).PublicKey(), newSigner(t, rs).PublicKey())
 	known := knownFile(t, knownLine(server.Address, server.host[0].PublicKey()))
 	stranger := newED25519(t)
+	encrypted := keyFile(t, ed, passphrase) // once: it is slow, as it is meant to be
 	read := func(file string) []byte {
 		content, err := os.ReadFile(file)
 		if err != nil {
@@ -183,10 +184,10 @@ func TestPrivateKeys(t *testing.T) {
 		"ed25519":                   {keyFile(t, ed, ""), "", nil},
 		"ecdsa":                     {keyFile(t, ec, ""), "", nil},
 		"rsa":                       {keyFile(t, rs, ""), "", nil},
-		"encrypted":                 {keyFile(t, ed, passphrase), passphrase, nil},
+		"encrypted":                 {encrypted, passphrase, nil},
 		"passphrase without a need": {keyFile(t, ed, ""), passphrase, nil},
-		"no passphrase":             {keyFile(t, ed, passphrase), "", []string{"encrypted", "ssh_passphrase_env"}},
-		"wrong passphrase":          {keyFile(t, ed, "another"), passphrase, []string{"does not open it", "ssh_passphrase_env"}},
+		"no passphrase":             {encrypted, "", []string{"encrypted", "ssh_passphrase_env"}},
+		"wrong passphrase":          {encrypted, "an0ther-" + passphrase, []string{"does not open it", "ssh_passphrase_env"}},
 		"readable by others":        {writeFile(t, "id", read(keyFile(t, ed, "")), 0o644), "", []string{"mode 0644", "chmod 600"}},
 		"readable by the group":     {writeFile(t, "id", read(keyFile(t, ed, "")), 0o640), "", []string{"mode 0640", "chmod 600"}},
 		"not there":                 {filepath.Join(t.TempDir(), "absent"), "", []string{"absent", "ssh_key_file"}},

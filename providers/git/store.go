@@ -24,8 +24,9 @@ const (
 	maxHaves = 64
 	// maxPacks is how many fetches the store takes before it is made anew: go-git never joins packs.
 	maxPacks = 200
-	// leftover is how go-git names a pack that is not finished.
+	// leftover is how go-git names a pack that is not finished, and incoming how we name one that is not inspected.
 	leftover = "tmp_*"
+	incoming = "incoming-*"
 )
 
 // damagedError says that the store cannot be relied on. It never leaves the package without a rebuild having been tried.
@@ -38,6 +39,7 @@ func (e *damagedError) Unwrap() error { return e.err }
 type store struct {
 	dir      string
 	tracking plumbing.ReferenceName
+	admitted int64 // bytes of packs that strangers brought
 	*filesystem.Storage
 }
 
@@ -86,13 +88,15 @@ func openStore(dir, url, branch string) (opened *store, err error) {
 		return nil, err
 	}
 	// What a fetch that was cut off left behind is of no use.
-	partial, err := filepath.Glob(filepath.Join(dir, "objects", "pack", leftover))
-	if err != nil {
-		return nil, fmt.Errorf("look for leftovers in the git store: %w", err)
-	}
-	for _, name := range partial {
-		if err := os.Remove(name); err != nil {
-			return nil, fmt.Errorf("clear the git store: %w", err)
+	for _, pattern := range []string{filepath.Join(dir, "objects", "pack", leftover), filepath.Join(filepath.Dir(dir), incoming)} {
+		partial, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, fmt.Errorf("look for leftovers in the git store: %w", err)
+		}
+		for _, name := range partial {
+			if err := os.Remove(name); err != nil {
+				return nil, fmt.Errorf("clear the git store: %w", err)
+			}
 		}
 	}
 	return s, nil

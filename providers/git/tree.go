@@ -36,6 +36,21 @@ func checkPath(name string) error {
 	return nil
 }
 
+// apply makes the changes to the tree of a commit.
+func (w *rewriter) apply(tree plumbing.Hash, changes map[string]*strategy.File) (plumbing.Hash, error) {
+	root, err := w.rewrite(tree, "", changes)
+	if err != nil || !root.IsZero() {
+		return root, err
+	}
+	// Nothing is left: git has an empty folder for that.
+	encoded := w.fresh.NewEncodedObject()
+	encoded.SetType(plumbing.TreeObject)
+	if root, err = w.fresh.SetEncodedObject(encoded); err != nil {
+		return plumbing.ZeroHash, fmt.Errorf("write the empty folder: %w", err)
+	}
+	return root, nil
+}
+
 // rewrite applies the changes to the folder at where and returns the hash of the new one; zero when nothing is left
 // in it. Paths in changes are from that folder on.
 func (w *rewriter) rewrite(tree plumbing.Hash, where string, changes map[string]*strategy.File) (plumbing.Hash, error) {
