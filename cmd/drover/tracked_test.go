@@ -12,7 +12,6 @@ import (
 // foreign is what belongs to the place where Drover was built and not to Drover. Each pattern is written so that it
 // does not match itself.
 var foreign = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)\bses[s]ions?\b`),
 	regexp.MustCompile(`(?i)\bhelper[ -]agen[t]`),
 	regexp.MustCompile(`(^|[\s"'=(\x60])/(home|root|Users|wor[k])/`),
 	regexp.MustCompile(`\b(proxy|sum)\.golang\.or[g]\b`),
