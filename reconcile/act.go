@@ -12,6 +12,9 @@ import (
 // perform does the actions in their order, and stops at the first that fails: those after it wait for the next pass.
 func (l *Loop) perform(ctx context.Context, t *tracked, actions []strategy.Action, now time.Time) error {
 	for _, a := range actions {
+		if a.Kind == strategy.ActDeliver {
+			continue // Beside the passes: see errands.
+		}
 		if err := l.act(ctx, t, a, now); err != nil {
 			l.metrics.actions.WithLabelValues(string(a.Kind), "error").Inc()
 			return err
@@ -29,8 +32,6 @@ func (l *Loop) act(ctx context.Context, t *tracked, a strategy.Action, now time.
 		return l.register(ctx, t, *a.Registration)
 	case strategy.ActSmoke:
 		return l.smoke(ctx, t, a)
-	case strategy.ActDeliver:
-		return l.deliver(ctx, t, *a.Task, now)
 	case strategy.ActPromote:
 		if err := l.opts.Cluster.Promote(ctx, a.Job, a.Deployment); err != nil {
 			return fmt.Errorf("promote deployment %s: %w", a.Deployment, err)
@@ -41,6 +42,7 @@ func (l *Loop) act(ctx context.Context, t *tracked, a strategy.Action, now time.
 		}
 	case strategy.ActMarkGood, strategy.ActMarkBad, strategy.ActReplace, strategy.ActScale:
 		return l.keep(ctx, a)
+	case strategy.ActDeliver:
 	}
 	return nil
 }
@@ -113,44 +115,4 @@ func (l *Loop) smoke(ctx context.Context, t *tracked, a strategy.Action) error {
 	}
 	t.smoke = &strategy.SmokeResult{Rollout: t.record.Rollout.ID, Failed: failed}
 	return nil
-}
-
-// mayRevert lets one revert through in a pass.
-func (l *Loop) mayRevert() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	may := !l.reverted
-	l.reverted = true
-	return may
-}
-
-// deliver performs a task of the outbox and takes it out. Tasks of one rollout are performed in order, so that the issue
-// names the revert.
-func (l *Loop) deliver(ctx context.Context, t *tracked, task strategy.Task, now time.Time) error {
-	for _, first := range t.record.Rollout.Outbox {
-		if first.Rollout != task.Rollout {
-			continue
-		}
-		if first.Kind != task.Kind {
-			return nil // An earlier one of this rollout is still there.
-		}
-		task = first
-		break
-	}
-	var result string
-	var err error
-	switch task.Kind {
-	case strategy.TaskRevert:
-		if !l.mayRevert() {
-			return nil // In another pass: the next head is read first.
-		}
-		result, err = l.revert(ctx, t.record.Rollout.Release, task)
-	case strategy.TaskIssue:
-		result, err = l.openIssue(ctx, t.record.Rollout.Release, task)
-	}
-	if err != nil {
-		return err
-	}
-	t.record.Rollout = t.record.Rollout.Delivered(task, result)
-	return l.store(ctx, t, now)
 }

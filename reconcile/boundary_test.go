@@ -145,6 +145,7 @@ const (
 	callStore    = "ledger.store"
 	callPush     = "repository.push"
 	callIssue    = "forge.issue"
+	callStatus   = "forge.status"
 
 	callParse   = "cluster.parse"
 	callObserve = "cluster.observe"
@@ -159,7 +160,7 @@ const (
 )
 
 func acts() []string {
-	return []string{callRegister, callPromote, callStop, callMarkGood, callMarkBad, callScale, callReplace, callHeads, callApply, callStore, callPush, callIssue}
+	return []string{callRegister, callPromote, callStop, callMarkGood, callMarkBad, callScale, callReplace, callHeads, callApply, callStore, callPush, callIssue, callStatus}
 }
 
 // wholeCluster is a cluster that can do all that a loop asks for.
@@ -288,9 +289,19 @@ func (r boundRepository) Push(ctx context.Context, change strategy.Change) (stra
 	return through(r.process, callPush, func() (strategy.Commit, error) { return r.to.Push(ctx, change) })
 }
 
+// wholeForge is a forge that can do all that a loop asks for.
+type wholeForge interface {
+	reconcile.Forge
+	reconcile.Statuses
+}
+
 type boundForge struct {
 	*process
-	to reconcile.Forge
+	to wholeForge
+}
+
+func (f boundForge) SetStatus(ctx context.Context, sha string, status strategy.Status) error {
+	return throughOnly(f.process, callStatus, func() error { return f.to.SetStatus(ctx, sha, status) })
 }
 
 func (f boundForge) OpenIssue(ctx context.Context, issue strategy.Issue) (string, error) {

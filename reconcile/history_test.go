@@ -118,6 +118,9 @@ func (w *world) end() string {
 	}
 	for _, c := range log {
 		fmt.Fprintf(&b, "  %s  %-6s  %s\n", c.Short(), c.Author, c.Subject)
+		for _, status := range w.forge.statuses[c.SHA] {
+			fmt.Fprintf(&b, "           %-7s  %s: %s\n", status.State, status.Context, status.Text)
+		}
 	}
 	for _, sha := range w.repo.drover {
 		fmt.Fprintf(&b, "\ncommit %.7s\n%s", sha, indent(w.repo.commits[sha].message))

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -129,6 +130,13 @@ func (i *intent) refresh(ctx context.Context) error {
 	defer i.mu.Unlock()
 	i.head, i.complete, i.mistakes, i.asked = head, complete, mistakes, next
 	return nil
+}
+
+// names is every release that Git asks for.
+func (i *intent) names() []string {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return slices.Collect(maps.Keys(i.asked))
 }
 
 // now is the head as of the last refresh.

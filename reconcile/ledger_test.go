@@ -16,6 +16,7 @@ var (
 	_ reconcile.Ledger   = (*ledger)(nil)
 	_ reconcile.Bookmark = (*ledger)(nil)
 	_ reconcile.Forge    = (*forge)(nil)
+	_ reconcile.Statuses = (*forge)(nil)
 )
 
 // recordLimit is the size that a record may have, in bytes.
@@ -73,8 +74,28 @@ func (l *ledger) Store(_ context.Context, r strategy.Record) (uint64, error) {
 
 // forge keeps issues; the same marker is the same issue.
 type forge struct {
-	mu     sync.Mutex
-	issues []strategy.Issue
+	mu       sync.Mutex
+	issues   []strategy.Issue
+	statuses map[string][]strategy.Status // by commit, the newest last
+}
+
+// SetStatus keeps the status, unless it is so already.
+func (f *forge) SetStatus(_ context.Context, sha string, status strategy.Status) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.statuses == nil {
+		f.statuses = map[string][]strategy.Status{}
+	}
+	for _, have := range slices.Backward(f.statuses[sha]) {
+		if have.Context == status.Context {
+			if have == status {
+				return nil
+			}
+			break
+		}
+	}
+	f.statuses[sha] = append(f.statuses[sha], status)
+	return nil
 }
 
 // OpenIssue opens an issue or finds it.

@@ -76,10 +76,11 @@ type Loop struct {
 	heads     strategy.Heads
 	headsRead bool
 
-	mu       sync.Mutex
-	asked    map[string]*request      // what people asked for and was not looked at yet, by release
-	touched  map[strategy.JobRef]bool // jobs that somebody changed since the last pass
-	reverted bool                     // this pass pushed its revert
+	errands *errands
+
+	mu      sync.Mutex
+	asked   map[string]*request      // what people asked for and was not looked at yet, by release
+	touched map[strategy.JobRef]bool // jobs that somebody changed since the last pass
 }
 
 // tracked is what the loop keeps of one release between passes.
@@ -102,7 +103,7 @@ func newTracked(release string) *tracked {
 func New(opts Options) *Loop {
 	return &Loop{
 		opts: opts, log: opts.Logger, metrics: newMetrics(opts.Registerer), intent: newIntent(opts),
-		wake: make(chan struct{}, 1), releases: map[string]*tracked{}, asked: map[string]*request{}, touched: map[strategy.JobRef]bool{},
+		wake: make(chan struct{}, 1), releases: map[string]*tracked{}, asked: map[string]*request{}, touched: map[strategy.JobRef]bool{}, errands: newErrands(),
 	}
 }
 
@@ -132,7 +133,7 @@ func (l *Loop) Pass(ctx context.Context, now time.Time) (moving []string, err er
 		}
 	}
 	l.acceptHead(ctx)
-	for name := range l.intent.asked {
+	for _, name := range l.intent.names() {
 		if l.releases[name] == nil {
 			l.releases[name] = newTracked(name)
 		}
@@ -141,6 +142,7 @@ func (l *Loop) Pass(ctx context.Context, now time.Time) (moving []string, err er
 	if l.slots == nil {
 		l.slots = newSlots(l.opts.Limits, l.releases)
 	}
+	l.record()
 	moving, faults := l.sweep(ctx, now, l.takeTouched())
 	if !l.slots.full() && l.anyWaits() {
 		l.Wake()
@@ -205,7 +207,7 @@ func (l *Loop) takeTouched() map[strategy.JobRef]bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	touched := l.touched
-	l.touched, l.reverted = map[strategy.JobRef]bool{}, false
+	l.touched = map[strategy.JobRef]bool{}
 	return touched
 }
 
@@ -219,7 +221,11 @@ func (l *Loop) anyWaits() bool {
 }
 
 // Mistakes is what is wrong in the release repository, as of the last pass.
-func (l *Loop) Mistakes() []strategy.Mistake { return slices.Clone(l.intent.mistakes) }
+func (l *Loop) Mistakes() []strategy.Mistake {
+	l.intent.mu.RLock()
+	defer l.intent.mu.RUnlock()
+	return slices.Clone(l.intent.mistakes)
+}
 
 // Rollouts is every record, as of the last pass, by release.
 func (l *Loop) Rollouts() map[string]strategy.Rollout {
@@ -274,6 +280,7 @@ func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time,
 			return errors.Join(failed, err)
 		}
 		person.answer(next, nil)
+		l.errands.put(name, next)
 		if failed == nil {
 			failed = l.perform(ctx, t, late, now)
 		}

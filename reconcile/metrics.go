@@ -37,6 +37,13 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 }
 
+// delivered counts a task; reports are too many to be interesting.
+func (m *metrics) delivered(task *strategy.Task, result string) {
+	if task != nil {
+		m.actions.WithLabelValues(string(strategy.ActDeliver), result).Inc()
+	}
+}
+
 func (m *metrics) observe(before, after strategy.Rollout) {
 	m.weight.WithLabelValues(after.Release).Set(after.Weight.Share())
 	held := 0.0

@@ -59,7 +59,7 @@ func (l *Loop) look(ctx context.Context, now time.Time) ([]Preview, error) {
 		return nil, err
 	}
 	names := map[string]bool{}
-	for name := range l.intent.asked {
+	for _, name := range l.intent.names() {
 		names[name] = true
 	}
 	for name := range l.releases {

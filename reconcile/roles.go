@@ -137,6 +137,12 @@ type Ledger interface {
 	Store(ctx context.Context, r strategy.Record) (index uint64, err error)
 }
 
+// Statuses is what a Forge can do that shows on its commits where a release stands.
+type Statuses interface {
+	// SetStatus sets the status of a commit; one that is so already is no error.
+	SetStatus(ctx context.Context, sha string, status strategy.Status) error
+}
+
 // Forge is where the repository is hosted.
 type Forge interface {
 	// OpenIssue opens an issue, or finds the one that carries the same marker, and returns its address.

@@ -24,6 +24,7 @@ func (l *Loop) Run(ctx context.Context) {
 	watches := map[string]context.CancelFunc{}
 	var group sync.WaitGroup
 	defer group.Wait()
+	group.Go(func() { l.deliver(ctx) })
 	if events, ok := l.opts.Cluster.(Events); ok {
 		group.Go(func() {
 			if err := events.Follow(ctx, l.Touch); err != nil && ctx.Err() == nil {
@@ -53,6 +54,18 @@ func (l *Loop) Run(ctx context.Context) {
 		case <-timer.C:
 		}
 		timer.Stop()
+	}
+}
+
+// deliver says what is to be said as it comes up, until ctx is done.
+func (l *Loop) deliver(ctx context.Context) {
+	for ctx.Err() == nil {
+		l.Deliver(ctx, time.Now())
+		select {
+		case <-ctx.Done():
+		case <-l.errands.wake:
+		case <-time.After(tick):
+		}
 	}
 }
 

@@ -125,6 +125,7 @@ func (w *world) tick() {
 		w.restart()
 	}
 	_, w.failed = w.loop.Pass(w.t.Context(), w.now)
+	w.loop.Deliver(w.t.Context(), w.now)
 }
 
 // until ticks until something holds; it gives up after patience.

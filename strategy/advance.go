@@ -59,6 +59,7 @@ func Advance(r Rollout, o Observation, now time.Time) (Rollout, []Action, Reason
 		m.Seen = now
 	}
 	reason.Text = clip(reason.Text, maxText)
+	m.report(reason)
 	m.Reason = reason
 	m.bound()
 	return m.Rollout, m.actions, reason
@@ -172,6 +173,11 @@ func (m *machine) act(a Action) { m.actions = append(m.actions, a) }
 
 // begin starts a rollout of what Git asks for.
 func (m *machine) begin(p Phase, d *Desired, why Reason) Reason {
+	if !m.AtRest() {
+		m.tell(m.Canary.Commit.SHA, ReportError, m.ID+string(why.Code), why.Text)
+	} else {
+		m.reportEnd()
+	}
 	m.ID = m.newID()
 	m.Job, m.Base = d.Job.Ref, m.o.Cluster.ModifyIndex
 	m.Canary = Trial{Revision: d.Revision, Commit: d.Commit, Service: d.Service, Router: d.Release.Traffic.Router}
@@ -285,6 +291,7 @@ func (r Rollout) clone() Rollout {
 	r.Promoted = slices.Clone(r.Promoted)
 	r.Timeline = slices.Clone(r.Timeline)
 	r.Outbox = slices.Clone(r.Outbox)
+	r.Reports = slices.Clone(r.Reports)
 	r.Verdicts = slices.Clone(r.Verdicts)
 	r.Counts = maps.Clone(r.Counts)
 	r.Evidence.Prev = maps.Clone(r.Evidence.Prev)

@@ -33,6 +33,14 @@ type Issue struct {
 	Labels []string
 }
 
+// Status is what a commit's status says.
+type Status struct {
+	Context string // names the status: <instance>/<release>
+	State   ReportState
+	Text    string // one line
+	URL     string // where more is said; "" for nowhere
+}
+
 // Heads is where the branch was seen.
 type Heads struct {
 	Accepted string `json:"accepted"`         // the newest head that descends from those before it, or that a person accepted

@@ -69,7 +69,8 @@ type Rollout struct {
 	Evidence   Evidence   `json:"evidence,omitzero"`
 	Verdicts   []Verdict  `json:"verdicts,omitempty"`
 	Outbox     []Task     `json:"outbox,omitempty"`
-	Last       Outcome    `json:"last,omitzero"` // of the last rollout
+	Reports    []Report   `json:"reports,omitempty"` // what the statuses of commits are to say
+	Last       Outcome    `json:"last,omitzero"`     // of the last rollout
 	Condemned  []Revision `json:"condemned,omitempty"`
 	Parked     Revision   `json:"parked,omitzero"`
 	Promoted   []Revision `json:"promoted,omitempty"` // the newest last

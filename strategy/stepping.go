@@ -128,7 +128,11 @@ func (m *machine) at(step Step) string {
 }
 
 func (m *machine) progress(step Step) string {
-	text := fmt.Sprintf("%s, baked %s of %s", m.at(step), m.Baked.Round(time.Second), step.Bake)
+	return m.gatesText(fmt.Sprintf("%s, baked %s of %s", m.at(step), m.Baked.Round(time.Second), step.Bake))
+}
+
+// gatesText adds what the gates say now.
+func (m *machine) gatesText(text string) string {
 	passed := 0
 	var open []string
 	for _, v := range m.Verdicts {

@@ -1,0 +1,130 @@
+package strategy
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Report is what the status of a commit says of a release. It waits in the record until the forge has it.
+type Report struct {
+	SHA   string      `json:"sha"`
+	State ReportState `json:"state"`
+	Text  string      `json:"text"`
+	// Key is what the text was made of. While it stays, so does the text: numbers that change all the time are no news.
+	Key  string `json:"key,omitempty"`
+	Told bool   `json:"told,omitempty"`
+}
+
+// ReportState is the colour of a status.
+type ReportState string
+
+// The states, as forges name them.
+const (
+	ReportPending ReportState = "pending" // under way, or waiting for its turn
+	ReportSuccess ReportState = "success" // what the commit asks for runs
+	ReportFailure ReportState = "failure" // rejected for its own fault
+	ReportError   ReportState = "error"   // ended for another reason
+)
+
+// maxReports bounds the commits that a record keeps reports of; those that were told go first, then the oldest.
+const maxReports = 4
+
+// tell puts a report into the record, in the place of an earlier one on the same commit.
+func (m *machine) tell(sha string, state ReportState, key, text string) {
+	if sha == "" {
+		return
+	}
+	if i := slices.IndexFunc(m.Reports, func(r Report) bool { return r.SHA == sha }); i >= 0 {
+		if m.Reports[i].Key == key && m.Reports[i].State == state {
+			return
+		}
+		m.Reports = slices.Delete(m.Reports, i, i+1)
+	}
+	m.Reports = append(m.Reports, Report{SHA: sha, State: state, Text: clip(text, maxLine), Key: clip(key, maxLine)})
+	for len(m.Reports) > maxReports {
+		i := max(0, slices.IndexFunc(m.Reports, func(r Report) bool { return r.Told }))
+		m.Reports = slices.Delete(m.Reports, i, i+1)
+	}
+}
+
+// report says on the commits at hand where the release stands.
+func (m *machine) report(reason Reason) {
+	if !m.AtRest() {
+		state, text := ReportPending, m.underWay(reason)
+		key := fmt.Sprint(m.ID, m.Phase, m.Step, m.Paused)
+		if m.Hold != nil {
+			key += string(m.Hold.Reason.Code)
+		} else if m.Phase == Stepping {
+			key += text
+		}
+		m.tell(m.Canary.Commit.SHA, state, key, text)
+		return
+	}
+	m.reportEnd()
+	d := m.o.Desired
+	if d == nil || d.Commit.SHA == m.Canary.Commit.SHA {
+		return
+	}
+	if state, ok := restStates[reason.Code]; ok {
+		m.tell(d.Commit.SHA, state, string(reason.Code), reason.Text)
+	}
+}
+
+// reportEnd says how the last rollout ended, on the commit that asked for it.
+func (m *machine) reportEnd() {
+	if m.Last.Kind == OutcomeNone || m.Last.Kind == OutcomeSuperseded {
+		return
+	}
+	state, text := ReportError, fmt.Sprintf("%s %s: %s", m.Last.Revision, m.Last.Kind, m.Last.Reason.Text)
+	switch m.Last.Kind {
+	case OutcomePromoted:
+		state, text = ReportSuccess, m.Last.Reason.Text
+	case OutcomeCondemned:
+		state, text = ReportFailure, "rolled back: "+m.Last.Reason.Text
+	case OutcomeNone, OutcomeParked, OutcomeWithdrawn, OutcomeSuperseded:
+	}
+	m.tell(m.Canary.Commit.SHA, state, m.ID+string(m.Last.Kind), text)
+}
+
+// underWay is a rollout in motion, in short and without what changes from one look to the next.
+func (m *machine) underWay(reason Reason) string {
+	switch {
+	case m.Hold != nil:
+		return m.Hold.Reason.Text
+	case m.Phase == Stepping && m.Step < len(m.Plan.Steps):
+		return m.gatesText(m.at(m.Plan.Steps[m.Step]))
+	case m.Phase == Standby:
+		return fmt.Sprintf("%s has all traffic, %s stands by", m.Canary.Revision, m.Stable.Revision)
+	case m.Phase == Placing, m.Phase == First:
+		return "placing " + m.Canary.Revision.String()
+	case m.Phase == Promoting:
+		return "promoting " + m.Canary.Revision.String()
+	case m.Phase == Restoring && m.Ending != nil:
+		return "rolling back: " + m.Ending.Reason.Text
+	}
+	return reason.Text
+}
+
+// restStates is the colour of a reason to rest, on a commit that started no rollout. What is only a moment has none.
+var restStates = map[ReasonCode]ReportState{
+	UpToDate: ReportSuccess, Promoted: ReportSuccess,
+	AlreadyCondemned: ReportFailure, Refused: ReportFailure, OtherInstance: ReportFailure,
+	LimitReached: ReportPending, ForcedHead: ReportPending, Scaling: ReportPending,
+	AlreadyParked: ReportError, StoppedByPerson: ReportError, ChangedByOther: ReportError,
+}
+
+// Tell is the rollout with the report marked as told, if it still says that.
+func (r Rollout) Tell(told Report) Rollout {
+	r.Reports = slices.Clone(r.Reports)
+	for i, have := range r.Reports {
+		if have.SHA == told.SHA && have.Key == told.Key && have.State == told.State {
+			r.Reports[i].Told = true
+		}
+	}
+	return r
+}
+
+// Untold are the reports that the forge does not have.
+func (r Rollout) Untold() []Report {
+	return slices.DeleteFunc(slices.Clone(r.Reports), func(r Report) bool { return r.Told })
+}
