@@ -10,12 +10,12 @@ import (
 )
 
 // perform does the actions in their order, and stops at the first that fails: those after it wait for the next pass.
-func (l *Loop) perform(ctx context.Context, t *tracked, actions []strategy.Action, now time.Time) error {
+func (l *Loop) perform(ctx context.Context, t *tracked, actions []strategy.Action) error {
 	for _, a := range actions {
 		if a.Kind == strategy.ActDeliver {
 			continue // Beside the passes: see errands.
 		}
-		if err := l.act(ctx, t, a, now); err != nil {
+		if err := l.act(ctx, t, a); err != nil {
 			l.metrics.actions.WithLabelValues(string(a.Kind), "error").Inc()
 			return err
 		}
@@ -24,7 +24,7 @@ func (l *Loop) perform(ctx context.Context, t *tracked, actions []strategy.Actio
 	return nil
 }
 
-func (l *Loop) act(ctx context.Context, t *tracked, a strategy.Action, now time.Time) error {
+func (l *Loop) act(ctx context.Context, t *tracked, a strategy.Action) error {
 	switch a.Kind {
 	case strategy.ActSetSplit:
 		return l.setSplit(ctx, a.Router, *a.Split)

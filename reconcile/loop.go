@@ -271,7 +271,7 @@ func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time,
 			l.opts.Notify(Decision{At: now, Before: before, After: next, Observation: o})
 		}
 		early, late := order(actions)
-		failed := l.perform(ctx, t, early, now)
+		failed := l.perform(ctx, t, early)
 		t.record.Rollout = next
 		if err := l.store(ctx, t, now); err != nil {
 			// Without a record nothing may be given traffic, started or ended.
@@ -282,7 +282,7 @@ func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time,
 		person.answer(next, nil)
 		l.errands.put(name, next)
 		if failed == nil {
-			failed = l.perform(ctx, t, late, now)
+			failed = l.perform(ctx, t, late)
 		}
 		if failed != nil {
 			t.restingOn = ""

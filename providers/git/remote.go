@@ -226,14 +226,8 @@ func (r *remote) upload(ctx context.Context, name plumbing.ReferenceName, from s
 	if err != nil {
 		return answer{}, r.explain("push to", name, err)
 	}
-	if at := refs.References[name.String()]; at.IsZero() && name == r.branch {
-		_, err := r.find(refs)
-		return answer{}, err
-	} else if at != old {
-		return answer{status: "the branch is elsewhere"}, nil
-	}
-	if other := inTheWay(refs, name); other != "" {
-		return answer{status: fmt.Sprintf("branch %q is in the way: a name cannot be a branch and a folder of branches", other)}, nil
+	if refused, err := r.mayMove(refs, name, old); err != nil || refused != "" {
+		return answer{status: refused}, err
 	}
 	var pack bytes.Buffer
 	if _, err := packfile.NewEncoder(&pack, from, false).Encode(objects, 0); err != nil {
@@ -262,6 +256,22 @@ func (r *remote) upload(ctx context.Context, name plumbing.ReferenceName, from s
 		return answer{}, errors.New("push to branch: the remote did not say what became of it")
 	}
 	return answer{}, nil
+}
+
+// mayMove says why the remote's refs do not let a branch move from old; "" when they do.
+func (r *remote) mayMove(refs *packp.AdvRefs, name plumbing.ReferenceName, old plumbing.Hash) (refused string, err error) {
+	at := refs.References[name.String()]
+	if at.IsZero() && name == r.branch {
+		_, err := r.find(refs)
+		return "", err
+	}
+	if at != old {
+		return "the branch is elsewhere", nil
+	}
+	if other := inTheWay(refs, name); other != "" {
+		return fmt.Sprintf("branch %q is in the way: a name cannot be a branch and a folder of branches", other), nil
+	}
+	return "", nil
 }
 
 // inTheWay is a branch that keeps git from making one of this name.
