@@ -60,6 +60,7 @@ type routerConfig struct {
 	Listen    string        `hcl:"listen,optional"`
 	Admin     string        `hcl:"admin,optional"`
 	Instances []string      `hcl:"instances,optional"`
+	Service   string        `hcl:"instances_service,optional"` // whose registrations are the instances
 	StateFile string        `hcl:"state_file,optional"`
 	Routes    []routeConfig `hcl:"route,block"`
 	Range     hcl.Range     `hcl:",def_range"`
@@ -201,9 +202,7 @@ func (c *config) checkRouters() hcl.Diagnostics {
 			fault(*r, "Duplicate router", fmt.Sprintf("There is another router %q: give each a name of its own.", r.Name))
 		}
 		names[r.Name] = true
-		if len(r.Instances) == 0 {
-			fault(*r, "No instances", fmt.Sprintf("Say where the instances of router %q answer Drover: instances = [\"http://HOST:PORT\"], the admin address of each.", r.Name))
-		}
+		diags = append(diags, r.checkInstances()...)
 		if r.Default {
 			defaults++
 		}
@@ -212,6 +211,23 @@ func (c *config) checkRouters() hcl.Diagnostics {
 		fault(c.Routers[0], "No default router", "Of several routers exactly one has default = true: releases that name none use it.")
 	}
 	return diags
+}
+
+// checkInstances sees that it is known, in one way, where the instances answer Drover.
+func (r *routerConfig) checkInstances() hcl.Diagnostics {
+	fault := &hcl.Diagnostic{Severity: hcl.DiagError, Subject: r.Range.Ptr()}
+	switch {
+	case len(r.Instances) == 0 && r.Service == "":
+		fault.Summary = "No instances"
+		fault.Detail = fmt.Sprintf("Say where the instances of router %q answer Drover: instances = [\"http://HOST:PORT\"], the admin address of each, "+
+			"or instances_service = \"NAME\", the Nomad service that they are registered for with it.", r.Name)
+	case len(r.Instances) > 0 && r.Service != "":
+		fault.Summary = "Instances given twice"
+		fault.Detail = fmt.Sprintf("Router %q has both instances and instances_service: leave one out.", r.Name)
+	default:
+		return nil
+	}
+	return hcl.Diagnostics{fault}
 }
 
 // token is the secret for Git, from the environment or a file; "" when none is configured.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -27,12 +28,17 @@ func wire(c *config, logger *slog.Logger, registry prometheus.Registerer) (recon
 	if err != nil {
 		return reconcile.Options{}, err
 	}
+	// Read once to say early that it is missing, and again whenever the remote rejects it.
 	token, err := c.Git.token()
 	if err != nil {
 		return reconcile.Options{}, err
 	}
+	var readToken func(context.Context) (string, error)
+	if token != "" {
+		readToken = func(context.Context) (string, error) { return c.Git.token() }
+	}
 	repository, err := git.New(git.Config{
-		URL: c.Git.URL, Branch: c.Git.Branch, Token: token, StateDir: filepath.Join(c.StateDir, c.clone),
+		URL: c.Git.URL, Branch: c.Git.Branch, ReadToken: readToken, StateDir: filepath.Join(c.StateDir, c.clone),
 		Author: git.Author{Name: c.Git.Name, Email: c.Git.Email}, Logger: logger,
 	})
 	if err != nil {
@@ -78,7 +84,7 @@ func wireRouters(c *config, client *api.Client) (map[string]reconcile.Traffic, e
 	for _, r := range c.Routers {
 		router, err := proxy.NewClient(proxy.ClientOptions{
 			Router: r.Name, Publisher: nomad.NewSplits(client, c.Instance, c.Nomad.Namespace),
-			Instances: func(context.Context) ([]string, error) { return r.Instances, nil },
+			Instances: instances(r, nomad.Services(client), c.Nomad.Namespace),
 		})
 		if err != nil {
 			return nil, err
@@ -89,6 +95,28 @@ func wireRouters(c *config, client *api.Client) (map[string]reconcile.Traffic, e
 		}
 	}
 	return routers, nil
+}
+
+// instances finds the admin addresses of a router's proxies: those that are configured, or those that are registered at
+// the moment.
+func instances(r routerConfig, services *nomad.Registrations, namespace string) func(context.Context) ([]string, error) {
+	if r.Service == "" {
+		return func(context.Context) ([]string, error) { return r.Instances, nil }
+	}
+	return func(ctx context.Context) ([]string, error) {
+		registered, err := services.Registered(ctx, namespace, r.Service)
+		if err != nil {
+			return nil, err
+		}
+		if len(registered) == 0 {
+			return nil, fmt.Errorf("nothing is registered for the service %q (instances_service) of router %q: is the proxy's job running?", r.Service, r.Name)
+		}
+		var addresses []string
+		for _, endpoint := range registered {
+			addresses = append(addresses, "http://"+endpoint.Address)
+		}
+		return addresses, nil
+	}
 }
 
 // wireProxy builds the proxy of one router, and what it follows.
@@ -105,7 +133,8 @@ func wireProxy(c *config, name string, logger *slog.Logger) (*routerConfig, *pro
 	for _, route := range r.Routes {
 		routes = append(routes, proxy.Route{Release: route.Release, Hosts: route.Hosts})
 	}
-	p, err := proxy.New(proxy.Options{Routes: routes, StateFile: r.StateFile, Logger: logger})
+	// An allocation has a better name than its host: there may be several on one.
+	p, err := proxy.New(proxy.Options{Instance: os.Getenv("NOMAD_ALLOC_ID"), Routes: routes, StateFile: r.StateFile, Logger: logger})
 	if err != nil {
 		return nil, nil, nil, nil, fmt.Errorf("router %q: %w", r.Name, err)
 	}

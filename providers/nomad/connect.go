@@ -1,7 +1,9 @@
 package nomad
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -9,6 +11,9 @@ import (
 
 	"github.com/hashicorp/nomad/api"
 )
+
+// socketScheme begins the address of a Unix socket, such as the one that Nomad gives each of its tasks.
+const socketScheme = "unix://"
 
 // Config says how to reach Nomad. A field that is empty is taken from the environment that Nomad's own tools use
 // (NOMAD_ADDR, NOMAD_TOKEN, NOMAD_NAMESPACE, NOMAD_REGION, NOMAD_CACERT, …), then from Nomad's defaults.
@@ -81,18 +86,30 @@ func readTokenFrom(c *api.Config, path string) error {
 		c.HttpClient = &wrapped
 		return nil
 	}
-	if strings.HasPrefix(c.Address, "unix://") {
-		return fmt.Errorf("a token file cannot be used with the socket %s: set NOMAD_TOKEN", c.Address)
+	transport, err := newTransport(c)
+	if err != nil {
+		return err
+	}
+	tokens.next = transport
+	c.HttpClient = &http.Client{Transport: tokens}
+	return nil
+}
+
+// newTransport is what the client of Nomad's API would make for the address. It is made here, as that client wraps
+// none of its own.
+func newTransport(c *api.Config) (*http.Transport, error) {
+	if socket, ok := strings.CutPrefix(c.Address, socketScheme); ok {
+		return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		}}, nil
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSHandshakeTimeout = 10 * time.Second
 	plain := &http.Client{Transport: transport}
 	if err := api.ConfigureTLS(plain, c.TLSConfig); err != nil {
-		return fmt.Errorf("set up tls: %w", err)
+		return nil, fmt.Errorf("set up tls: %w", err)
 	}
-	tokens.next = transport
-	c.HttpClient = &http.Client{Transport: tokens}
-	return nil
+	return transport, nil
 }
 
 // tokenTransport adds the token of a file to every request.

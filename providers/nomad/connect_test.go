@@ -1,6 +1,8 @@
 package nomad_test
 
 import (
+	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -46,6 +48,43 @@ func TestConnectReadsTheTokenAnew(t *testing.T) {
 		tokens = append(tokens, r.Header.Get("X-Nomad-Token"))
 		if r.URL.Host != "nomad.test:4646" || r.URL.Query().Get("region") != "west" {
 			t.Errorf("got request to %s, want the address and region of the configuration", r.URL)
+		}
+	}
+	if diff := cmp.Diff([]string{"one", "two"}, tokens); diff != "" {
+		t.Errorf("tokens (-want +got):\n%s", diff)
+	}
+}
+
+// TestConnectThroughASocket is how a task of Nomad reaches it: by the socket in its secrets, and with the token of its
+// identity, which Nomad renews in its file.
+func TestConnectThroughASocket(t *testing.T) {
+	dir := t.TempDir()
+	socket, path := filepath.Join(dir, "api.sock"), filepath.Join(dir, "nomad_token")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tokens []string
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tokens = append(tokens, r.Header.Get("X-Nomad-Token"))
+		fmt.Fprint(w, "[]")
+	})}
+	go func() { _ = server.Serve(listener) }()
+	defer server.Close()
+	if err := os.WriteFile(path, []byte("one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client, err := nomad.Connect(nomad.Config{Address: "unix://" + socket, TokenFile: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, token := range []string{"one", "two"} {
+		if err := os.WriteFile(path, []byte(token), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Raw().Query("/v1/jobs", new([]any), nil); err != nil {
+			t.Errorf("ask through the socket: %v", err)
 		}
 	}
 	if diff := cmp.Diff([]string{"one", "two"}, tokens); diff != "" {

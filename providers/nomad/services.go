@@ -32,27 +32,42 @@ func Services(client *api.Client) *Registrations { return &Registrations{client:
 func (r *Registrations) Watch(ctx context.Context, namespace, service string, changed func([]strategy.Endpoint)) error {
 	var last []strategy.Endpoint
 	told := false
-	read := func(index uint64) (uint64, error) {
+	look := func(index uint64) (uint64, error) {
 		options := query(ctx, namespace)
 		options.WaitIndex, options.WaitTime = index, longestWait
-		found, meta, err := r.client.Services().Get(service, options)
+		endpoints, index, err := r.read(service, options)
 		if err != nil {
-			return 0, fmt.Errorf("read service %s: %w", service, err)
+			return 0, err
 		}
-		endpoints := []strategy.Endpoint{}
-		for _, f := range found {
-			endpoints = append(endpoints, strategy.Endpoint{Alloc: f.AllocID, Address: net.JoinHostPort(f.Address, strconv.Itoa(f.Port))})
-		}
-		slices.SortFunc(endpoints, func(a, b strategy.Endpoint) int {
-			return cmp.Or(cmp.Compare(a.Alloc, b.Alloc), cmp.Compare(a.Address, b.Address))
-		})
 		if !told || !reflect.DeepEqual(last, endpoints) {
 			last, told = endpoints, true
 			changed(slices.Clone(endpoints))
 		}
-		return meta.LastIndex, nil
+		return index, nil
 	}
-	return follow(ctx, read, func(err error) {
+	return follow(ctx, look, func(err error) {
 		logTo(r.Logger).WarnContext(ctx, "registrations cannot be read", "service", service, "error", err)
 	})
+}
+
+// Registered is every allocation that is registered for a service now, by allocation.
+func (r *Registrations) Registered(ctx context.Context, namespace, service string) ([]strategy.Endpoint, error) {
+	endpoints, _, err := r.read(service, query(ctx, namespace))
+	return endpoints, err
+}
+
+// read is what is registered for a service, and its index.
+func (r *Registrations) read(service string, options *api.QueryOptions) ([]strategy.Endpoint, uint64, error) {
+	found, meta, err := r.client.Services().Get(service, options)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read service %s: %w", service, err)
+	}
+	endpoints := []strategy.Endpoint{}
+	for _, f := range found {
+		endpoints = append(endpoints, strategy.Endpoint{Alloc: f.AllocID, Address: net.JoinHostPort(f.Address, strconv.Itoa(f.Port))})
+	}
+	slices.SortFunc(endpoints, func(a, b strategy.Endpoint) int {
+		return cmp.Or(cmp.Compare(a.Alloc, b.Alloc), cmp.Compare(a.Address, b.Address))
+	})
+	return endpoints, meta.LastIndex, nil
 }
