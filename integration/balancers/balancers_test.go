@@ -1,0 +1,136 @@
+package balancers_test
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/drover-dev/drover/providers/providertest"
+	"github.com/drover-dev/drover/strategy"
+)
+
+// run starts a server and waits until it is ready; it is ended with the test.
+func run(t *testing.T, server *exec.Cmd, ready func() bool) {
+	t.Helper()
+	var said bytes.Buffer
+	server.Stdout, server.Stderr = &said, &said
+	if err := server.Start(); err != nil {
+		t.Fatalf("start %s, which the tests need: %v", server.Path, err)
+	}
+	exited := make(chan struct{})
+	go func() { defer close(exited); _ = server.Wait() }()
+	t.Cleanup(func() {
+		_ = server.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-exited:
+		case <-time.After(10 * time.Second):
+			_ = server.Process.Kill()
+			<-exited
+		}
+		if t.Failed() {
+			t.Logf("%s said:\n%s", server.Path, said.String())
+		}
+	})
+	deadline := time.After(time.Minute)
+	for !ready() {
+		select {
+		case <-exited:
+			t.Fatalf("%s ended: %s", server.Path, said.String())
+		case <-deadline:
+			t.Fatalf("%s is not ready after a minute", server.Path)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("find a free port: %v", err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// services are the allocations of a suite.
+type services struct {
+	t         *testing.T
+	behaviors map[strategy.Endpoint]*atomic.Pointer[providertest.Behavior]
+}
+
+func newServices(t *testing.T) *services {
+	t.Helper()
+	return &services{t, map[strategy.Endpoint]*atomic.Pointer[providertest.Behavior]{}}
+}
+
+// start starts one that answers with its id.
+func (s *services) start(_, alloc string) strategy.Endpoint {
+	s.t.Helper()
+	behavior := &atomic.Pointer[providertest.Behavior]{}
+	behavior.Store(&providertest.Behavior{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		b := behavior.Load()
+		time.Sleep(b.Delay)
+		if b.Fail {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		_, _ = io.WriteString(w, alloc)
+	}))
+	s.t.Cleanup(server.Close)
+	e := strategy.Endpoint{Alloc: alloc, Address: strings.TrimPrefix(server.URL, "http://")}
+	s.behaviors[e] = behavior
+	return e
+}
+
+func (s *services) behave(e strategy.Endpoint, b providertest.Behavior) { s.behaviors[e].Store(&b) }
+
+// users ask a balancer, which knows a release by the host.
+type users struct {
+	t      *testing.T
+	edge   string
+	client *http.Client
+}
+
+func newUsers(t *testing.T, edge string) *users {
+	t.Helper()
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &users{t, edge, &http.Client{Transport: transport, Timeout: 10 * time.Second}}
+}
+
+// send counts the answers by allocation; what the balancer itself says is counted under "".
+func (u *users) send(release string, n int) map[string]int {
+	u.t.Helper()
+	answers := map[string]int{}
+	for range n {
+		request, err := http.NewRequest(http.MethodGet, "http://"+u.edge+"/", nil)
+		if err != nil {
+			u.t.Fatal(err)
+		}
+		request.Host = release
+		response, err := u.client.Do(request)
+		if err != nil {
+			u.t.Fatalf("ask the balancer: %v", err)
+		}
+		said, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil {
+			u.t.Fatalf("read the answer: %v", err)
+		}
+		alloc := string(said)
+		if strings.ContainsAny(alloc, "<\n ") {
+			alloc = "" // A page of the balancer's own.
+		}
+		answers[alloc]++
+	}
+	return answers
+}

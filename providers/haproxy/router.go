@@ -1,0 +1,259 @@
+package haproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// Options is what a Router is made of.
+type Options struct {
+	Name     string            // in Drover's configuration
+	Sockets  []string          // the runtime API of every process: "unix:/run/haproxy.sock" or "tcp:10.0.0.7:9999"
+	Backends map[string]string // by release; one that is not named has a backend of its own name
+	Now      func() time.Time  // time.Now when nil
+}
+
+// Router steers every HAProxy process of one router, and is the meter of what went through them. It is safe for
+// concurrent use.
+type Router struct {
+	name     string
+	sockets  []socket
+	backends map[string]string
+	now      func() time.Time
+
+	mu    sync.Mutex
+	asked map[string]strategy.Split // what was applied last, by release; empty after a start
+	added map[string]time.Time      // when a server was added, by socket and name
+}
+
+// New makes a router. It asks HAProxy nothing.
+func New(o Options) (*Router, error) {
+	if len(o.Sockets) == 0 {
+		return nil, fmt.Errorf("router %q has no socket of HAProxy's runtime API", o.Name)
+	}
+	r := &Router{name: o.Name, backends: o.Backends, now: o.Now, asked: map[string]strategy.Split{}, added: map[string]time.Time{}}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	for _, name := range o.Sockets {
+		s, err := parseSocket(name)
+		if err != nil {
+			return nil, fmt.Errorf("router %q: %w", o.Name, err)
+		}
+		r.sockets = append(r.sockets, s)
+	}
+	return r, nil
+}
+
+func (r *Router) backend(release string) string {
+	if name := r.backends[release]; name != "" {
+		return name
+	}
+	return release
+}
+
+// Share is what of a weight arrives at the canary, with so many servers on each track.
+func (r *Router) Share(w strategy.Weight, stable, canary int) strategy.Weight {
+	_, _, share := Levels(w, stable, canary)
+	return share
+}
+
+// Apply brings every process to the split. Servers are added before weights change, and drained after that, so that
+// nothing is dropped; weights change in an order in which the canary never has more than it had or is to get.
+func (r *Router) Apply(ctx context.Context, split strategy.Split) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	problems := make([]error, len(r.sockets))
+	var group sync.WaitGroup
+	fresh := make([][]string, len(r.sockets))
+	for i, s := range r.sockets {
+		group.Go(func() { fresh[i], problems[i] = s.apply(ctx, r.backend(split.Release), split) })
+	}
+	group.Wait()
+	for i, s := range r.sockets {
+		for _, name := range fresh[i] {
+			r.added[s.name+" "+name] = r.now()
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return fmt.Errorf("set the split of %q on router %q: %w", split.Release, r.name, err)
+	}
+	r.asked[split.Release] = split
+	return nil
+}
+
+// apply brings one process to the split, and returns the servers that it added.
+func (s socket) apply(ctx context.Context, backend string, split strategy.Split) (fresh []string, err error) {
+	have, err := s.servers(ctx, backend)
+	if err != nil {
+		return nil, err
+	}
+	want := wanted(split)
+	adds, fresh := additions(backend, split.Check, have, want)
+	if err := s.do(ctx, adds); err != nil {
+		return nil, err
+	}
+	changes := append(levelChanges(backend, have, want), retirements(backend, have, want)...)
+	return fresh, s.do(ctx, changes)
+}
+
+// wanted is the servers of a split, canaries last.
+func wanted(split strategy.Split) []server {
+	stable, canary, _ := Levels(split.Weight, len(split.Stable), len(split.Canary))
+	var all []server
+	for _, e := range split.Stable {
+		all = append(all, server{name: serverName(strategy.Stable, e.Alloc), track: strategy.Stable, alloc: e.Alloc, address: e.Address, level: stable, serves: true})
+	}
+	for _, e := range split.Canary {
+		all = append(all, server{name: serverName(strategy.Canary, e.Alloc), track: strategy.Canary, alloc: e.Alloc, address: e.Address, level: canary, serves: true})
+	}
+	return all
+}
+
+// find is the server of that name among all, nil when it is not there.
+func find(all []server, name string) *server {
+	if i := slices.IndexFunc(all, func(s server) bool { return s.name == name }); i >= 0 {
+		return &all[i]
+	}
+	return nil
+}
+
+// additions adds the servers that are not there, without any traffic yet, and brings back those that were drained.
+func additions(backend string, check *strategy.Check, have, want []server) (changes []change, fresh []string) {
+	for _, w := range want {
+		at := backend + "/" + w.name
+		h := find(have, w.name)
+		switch {
+		case h == nil:
+			add := fmt.Sprintf("add server %s %s weight 0", at, w.address)
+			enable := []change{{command: "enable server " + at}}
+			if check != nil {
+				add += fmt.Sprintf(" check inter %d", max(check.Interval, time.Second).Milliseconds())
+				enable = append(enable, change{command: "enable health " + at})
+			}
+			changes = append(changes, change{command: add, fine: []string{"registered", "Already exists a server"}})
+			changes = append(changes, enable...)
+			fresh = append(fresh, w.name)
+		case h.address != w.address:
+			host, port, _ := net.SplitHostPort(w.address) // HAProxy says what is wrong with it.
+			changes = append(changes, change{command: fmt.Sprintf("set server %s addr %s port %s", at, host, port), fine: []string{"changed", "no need to change"}})
+		}
+		if h != nil && !h.serves {
+			changes = append(changes, change{command: "set server " + at + " weight 0"}, change{command: "set server " + at + " state ready"})
+		}
+	}
+	return changes, fresh
+}
+
+// levelChanges sets the weights that differ. Canaries first, unless they get a higher weight beside stable servers that
+// do too: in between the canary's share is then never above the larger of the old and the new.
+func levelChanges(backend string, have, want []server) []change {
+	level := func(all []server, track strategy.Track) int {
+		most := 0
+		for _, s := range all {
+			if s.track == track && s.serves {
+				most = max(most, s.level)
+			}
+		}
+		return most
+	}
+	order := []strategy.Track{strategy.Canary, strategy.Stable}
+	if level(want, strategy.Canary) > level(have, strategy.Canary) && level(want, strategy.Stable) >= level(have, strategy.Stable) {
+		order = []strategy.Track{strategy.Stable, strategy.Canary}
+	}
+	var changes []change
+	for _, track := range order {
+		for _, w := range want {
+			if h := find(have, w.name); w.track == track && (h == nil || h.level != w.level || !h.serves) {
+				changes = append(changes, change{command: fmt.Sprintf("set server %s/%s weight %d", backend, w.name, w.level)})
+			}
+		}
+	}
+	return changes
+}
+
+// retirements drains the servers of ours that the split does not have, and removes those that were drained before and
+// have no connection left.
+func retirements(backend string, have, want []server) []change {
+	var changes []change
+	for _, h := range have {
+		if h.track == "" || find(want, h.name) != nil {
+			continue
+		}
+		at := backend + "/" + h.name
+		if h.serves {
+			changes = append(changes, change{command: "set server " + at + " weight 0"}, change{command: "set server " + at + " state drain"})
+			continue
+		}
+		// A server that still has connections is not removed: it stays drained, and is looked at again.
+		changes = append(changes, change{command: "set server " + at + " state maint"}, change{
+			command: "del server " + at, fine: []string{"deleted", "connections attached", "Still"},
+		})
+	}
+	return changes
+}
+
+// Read is the split that every process has in effect. Weights that are none of those asked for, such as after a change by
+// hand, are reported as the share that they make.
+func (r *Router) Read(ctx context.Context, release string) (strategy.TrafficState, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	splits, problems := make([]strategy.Split, len(r.sockets)), make([]error, len(r.sockets))
+	var group sync.WaitGroup
+	for i, s := range r.sockets {
+		group.Go(func() { splits[i], problems[i] = r.read(ctx, s, release) })
+	}
+	group.Wait()
+	if err := errors.Join(problems...); err != nil {
+		return strategy.TrafficState{}, fmt.Errorf("read the split of %q from router %q: %w", release, r.name, err)
+	}
+	return strategy.TrafficState{Splits: splits}, nil
+}
+
+func (r *Router) read(ctx context.Context, s socket, release string) (strategy.Split, error) {
+	asked, known := r.asked[release]
+	have, err := s.servers(ctx, r.backend(release))
+	if err != nil {
+		if !known && r.backends[release] == "" {
+			return strategy.Split{}, nil // Nothing of it was ever asked for.
+		}
+		return strategy.Split{}, err
+	}
+	got := strategy.Split{Release: release, Stable: endpoints(have, strategy.Stable), Canary: endpoints(have, strategy.Canary), Weight: share(have)}
+	if !known {
+		if len(got.Stable)+len(got.Canary) == 0 {
+			return strategy.Split{}, nil
+		}
+		return got, nil
+	}
+	got.Namespace, got.Service, got.Resting, got.Check = asked.Namespace, asked.Service, asked.Resting, asked.Check
+	if len(levelChanges("", have, wanted(asked))) == 0 {
+		got.Weight = asked.Weight
+	}
+	return got, nil
+}
+
+// share is what the weights of the servers make for the canary, rounded up.
+func share(all []server) strategy.Weight {
+	canary, sum := 0, 0
+	for _, s := range all {
+		if !s.serves {
+			continue
+		}
+		sum += s.level
+		if s.track == strategy.Canary {
+			canary += s.level
+		}
+	}
+	if sum == 0 {
+		return 0
+	}
+	return strategy.Weight((canary*int(strategy.Full) + sum - 1) / sum)
+}
