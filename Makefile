@@ -72,7 +72,7 @@ explore: ## Try every order of two disturbances at every tick of a rollout, and 
 	@go test -count=1 -v -run '^TestExplore$$' ./strategy/
 
 .PHONY: integration
-integration: need-git $(BIN)/nomad ## The conformance suites and stories on a real Nomad
+integration: need-git need-balancers $(BIN)/nomad ## The conformance suites and stories on a real Nomad
 	@cd integration && DROVER_NOMAD=$(BIN)/nomad go test -count=1 -timeout 20m ./...
 
 .PHONY: vet
@@ -114,6 +114,11 @@ install = command -v $(1) >/dev/null || { \
 		echo "$(1) is missing: installing $(2)"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(2) >/dev/null; \
 	else echo "$(1) is missing: install $(2)"; exit 1; fi; }
+
+.PHONY: need-balancers
+need-balancers:
+	@$(call install,haproxy,haproxy)
+	@$(call install,nginx,nginx-light)
 
 .PHONY: need-git
 need-git:

@@ -1,0 +1,19 @@
+// Package nginx steers NGINX by a file that its configuration includes, and a reload. NGINX 1.18 or later.
+//
+// The file holds, for each release, an upstream for each track and a variable that names one of them for every request:
+//
+//	http {
+//	  include /etc/nginx/drover/edge.conf;
+//	  server {
+//	    location / { proxy_pass http://$drover_checkout_api; }
+//	  }
+//	}
+//
+// The variable is made by split_clients of $request_id, which is another one for every request: shares are drawn, in
+// steps of 0.01%. A new file is tested with the whole configuration before it is loaded, and the old one is put back when
+// the test fails. A small server in the file, on an address that only Drover needs, says which one the running workers
+// have loaded: a split is in effect when they say so.
+//
+// The splits themselves are kept in the file, so that another Drover finds them. What a person changes in it is found by
+// its checksum and reported; the next split overwrites it.
+package nginx

@@ -1,0 +1,197 @@
+package nginx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+const (
+	// commandTimeout bounds a test or a reload of NGINX.
+	commandTimeout = 20 * time.Second
+	// overlap is how long old workers still take connections beside new ones: NGINX tells them to end 100 ms after it
+	// started the new ones.
+	overlap = 200 * time.Millisecond
+)
+
+// Options is what a Router is made of.
+type Options struct {
+	Name   string           // in Drover's configuration
+	File   string           // that NGINX's configuration includes in its http block
+	Admin  string           // host:port on which NGINX is to tell Drover what it has loaded
+	Test   []string         // command that tests the configuration; default nginx -t -q
+	Reload []string         // command that has NGINX load it; default nginx -s reload
+	Now    func() time.Time // time.Now when nil
+}
+
+// Router steers one NGINX. It is safe for concurrent use.
+type Router struct {
+	options Options
+	client  *http.Client
+
+	mu    sync.Mutex
+	seen  string    // what was loaded when NGINX was asked last
+	since time.Time // when that was seen first
+}
+
+// New makes a router. It writes nothing yet; see Prepare.
+func New(o Options) (*Router, error) {
+	switch {
+	case o.File == "":
+		return nil, fmt.Errorf("router %q names no file that NGINX includes", o.Name)
+	case o.Admin == "" || strings.ContainsAny(o.Admin, " ;{}\"$"):
+		return nil, fmt.Errorf("router %q: admin is %q: give an address of this machine, as in \"127.0.0.1:8081\"", o.Name, o.Admin)
+	}
+	if len(o.Test) == 0 {
+		o.Test = []string{"nginx", "-t", "-q"}
+	}
+	if len(o.Reload) == 0 {
+		o.Reload = []string{"nginx", "-s", "reload"}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	// A kept connection would be answered by a worker that is on its way out.
+	return &Router{options: o, client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}, nil
+}
+
+// Prepare writes the file so that it has the variables of these releases, which NGINX does not start without. What the
+// file has already stays.
+func (r *Router) Prepare(releases ...string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	splits, _, _, err := readFile(r.options.File, r.options.Admin)
+	if err != nil {
+		return fmt.Errorf("prepare router %q: %w", r.options.Name, err)
+	}
+	missing := false
+	for _, release := range releases {
+		if splits[release].Release == "" {
+			splits[release], missing = strategy.Split{Release: release}, true
+		}
+	}
+	if !missing {
+		return nil
+	}
+	content, _, err := render(splits, r.options.Admin)
+	if err == nil {
+		err = replaceFile(r.options.File, content)
+	}
+	if err != nil {
+		return fmt.Errorf("prepare router %q: write %s: %w", r.options.Name, r.options.File, err)
+	}
+	return nil
+}
+
+// Apply writes the split into the file, tests the configuration and has it loaded. A configuration that does not pass is
+// put back as it was, and the error quotes NGINX.
+func (r *Router) Apply(ctx context.Context, split strategy.Split) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.apply(ctx, split); err != nil {
+		return fmt.Errorf("set the split of %q on router %q: %w", split.Release, r.options.Name, err)
+	}
+	return nil
+}
+
+func (r *Router) apply(ctx context.Context, split strategy.Split) error {
+	splits, _, old, err := readFile(r.options.File, r.options.Admin)
+	if err != nil && !errors.Is(err, errEdited) {
+		return err
+	}
+	if splits == nil {
+		splits = map[string]strategy.Split{}
+	}
+	splits[split.Release] = split
+	content, _, err := render(splits, r.options.Admin)
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(r.options.File, content); err != nil {
+		return fmt.Errorf("write %s: %w", r.options.File, err)
+	}
+	if err := run(ctx, r.options.Test); err != nil {
+		return errors.Join(fmt.Errorf("NGINX does not accept its configuration, the old one is put back: %w", err), r.putBack(old))
+	}
+	if err := run(ctx, r.options.Reload); err != nil {
+		return fmt.Errorf("reload NGINX: %w", err)
+	}
+	return nil
+}
+
+func (r *Router) putBack(old []byte) error {
+	if old == nil {
+		return os.Remove(r.options.File)
+	}
+	return replaceFile(r.options.File, old)
+}
+
+// run runs a command to its end; the error quotes what it said.
+func run(ctx context.Context, command []string) error {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	said, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput()
+	if err != nil {
+		const most = 2000
+		text := strings.TrimSpace(string(said[max(0, len(said)-most):]))
+		return fmt.Errorf("%s: %w: %s", strings.Join(command, " "), err, text)
+	}
+	return nil
+}
+
+// Read is the split of the file, once the running workers have loaded it; until then it is one of nothing.
+func (r *Router) Read(ctx context.Context, release string) (strategy.TrafficState, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	split, err := r.read(ctx, release)
+	if err != nil {
+		return strategy.TrafficState{}, fmt.Errorf("read the split of %q from router %q: %w", release, r.options.Name, err)
+	}
+	return strategy.TrafficState{Splits: []strategy.Split{split}}, nil
+}
+
+func (r *Router) read(ctx context.Context, release string) (strategy.Split, error) {
+	splits, sum, _, err := readFile(r.options.File, r.options.Admin)
+	if err != nil || splits[release].Release == "" {
+		return strategy.Split{}, err
+	}
+	loaded, err := r.loaded(ctx)
+	if err != nil {
+		return strategy.Split{}, err
+	}
+	if loaded != r.seen {
+		r.seen, r.since = loaded, r.options.Now()
+	}
+	if loaded != sum || r.options.Now().Sub(r.since) < overlap {
+		return strategy.Split{Release: release}, nil
+	}
+	return splits[release], nil
+}
+
+// loaded is the checksum of the file that the workers run by.
+func (r *Router) loaded(ctx context.Context) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.options.Admin+adminPath, nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := r.client.Do(request)
+	if err != nil {
+		return "", fmt.Errorf("ask NGINX what it has loaded: %w: does it run, and include %s?", err, r.options.File)
+	}
+	defer response.Body.Close()
+	const most = 100
+	said, err := io.ReadAll(io.LimitReader(response.Body, most))
+	if err != nil {
+		return "", fmt.Errorf("ask NGINX what it has loaded: %w", err)
+	}
+	return string(said), nil
+}
