@@ -169,8 +169,10 @@ func TestHookThatHangs(t *testing.T) {
 	t.Parallel()
 	remote := providertest.NewBareRemote(t)
 	one := remote.Commit(t, "one", files{"a": "1"})
-	done := filepath.Join(t.TempDir(), "done")
-	remote.Hook(t, "pre-receive", "while [ ! -e '"+done+"' ]; do sleep 0.1; done\nexit 1\n")
+	dir := t.TempDir()
+	done := filepath.Join(dir, "done")
+	// It ends with the test at the latest, when the folder goes.
+	remote.Hook(t, "pre-receive", "while [ -d '"+dir+"' ] && [ ! -e '"+done+"' ]; do sleep 0.1; done\nexit 1\n")
 	repo := open(t, git.Config{URL: remote.Dir})
 	head(t, repo)
 	t.Cleanup(func() { // before Close, which waits for the call
