@@ -46,7 +46,6 @@ type world struct {
 	instance string
 	limits   reconcile.Limits
 	prune    bool
-	shimBad  []strategy.Revision
 
 	deafRouter bool // the router does not answer
 	blindMeter bool // the meter does not answer
@@ -103,7 +102,7 @@ func (w *world) restart() {
 
 // cluster is the provider of Nomad on the simulated one, through the present process.
 func (w *world) cluster() boundCluster {
-	return boundCluster{w.process, shim{nomad.New(w.client, nomad.Options{Instance: w.instance, Logger: slog.New(slog.DiscardHandler)}), w}}
+	return boundCluster{w.process, nomad.New(w.client, nomad.Options{Instance: w.instance, Logger: slog.New(slog.DiscardHandler)})}
 }
 
 // prober answers smoke checks as the world says.

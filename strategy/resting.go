@@ -174,7 +174,7 @@ func (m *machine) takeOver() (Reason, bool) {
 func (m *machine) rest() bool {
 	c := m.o.Cluster
 	rests := m.give(m.split(0, true))
-	if m.Last.Kind == OutcomeCondemned && m.Placed >= max(c.Oldest, 1) && c.Exists && !slices.Contains(c.Condemned, m.Last.Revision) {
+	if m.Last.Kind == OutcomeCondemned && m.Placed >= max(c.Oldest, 1) && m.Placed <= c.Version && !slices.Contains(c.Condemned, m.Last.Revision) {
 		m.act(Action{Kind: ActMarkBad, Job: m.Job, Version: m.Placed, Revision: m.Last.Revision})
 		rests = false
 	}

@@ -3,7 +3,6 @@ package nomad
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -41,37 +40,6 @@ func (c *Cluster) Stop(ctx context.Context, job strategy.JobRef, modifyIndex uin
 	}
 	if _, _, err := c.client.Jobs().Deregister(job.ID, false, write(ctx, job.Namespace)); err != nil {
 		return fmt.Errorf("stop job %s: %w", job, err)
-	}
-	return nil
-}
-
-// MarkGood moves the tag of the last good version to this one, so that Nomad keeps it. A version has one tag: another
-// one that it carries is replaced. When it is cut off between taking the tag away and giving it, it must be called
-// again.
-func (c *Cluster) MarkGood(ctx context.Context, job strategy.JobRef, number uint64) error {
-	all, err := c.history(ctx, job)
-	if err != nil {
-		return fmt.Errorf("mark version %d of job %s good: %w", number, job, err)
-	}
-	wanted, ok := all.find(number)
-	if !ok {
-		return fmt.Errorf("mark version %d of job %s good: nomad does not keep that version", number, job)
-	}
-	tag := c.goodTag()
-	if wanted.tag() == tag {
-		return nil
-	}
-	if wanted.tag() != "" {
-		c.logger.WarnContext(ctx, "version tag replaced", "job", job.String(), "version", number, "tag", wanted.tag())
-	}
-	if _, tagged := all.tagged(tag); tagged {
-		path := jobPath(job.ID, "/versions/"+url.PathEscape(tag)+"/tag")
-		if _, err := c.client.Raw().Delete(path, nil, write(ctx, job.Namespace)); err != nil && !isNotFound(err) {
-			return fmt.Errorf("take the tag %s of job %s off its version: %w", tag, job, err)
-		}
-	}
-	if _, err := c.client.Jobs().TagVersion(job.ID, number, tag, "the last revision that "+c.instance+" promoted", write(ctx, job.Namespace)); err != nil {
-		return fmt.Errorf("mark version %d of job %s good: %w", number, job, err)
 	}
 	return nil
 }

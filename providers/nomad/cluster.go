@@ -55,9 +55,6 @@ func logTo(logger *slog.Logger) *slog.Logger {
 	return logger.With("component", "nomad")
 }
 
-// goodTag is the version tag that keeps the last good version.
-func (c *Cluster) goodTag() string { return c.instance + "-good" }
-
 func query(ctx context.Context, namespace string) *api.QueryOptions {
 	return (&api.QueryOptions{Namespace: namespace}).WithContext(ctx)
 }

@@ -6,7 +6,9 @@ import (
 )
 
 var (
-	_ reconcile.Cluster = (*nomad.Cluster)(nil)
-	_ reconcile.Keeper  = (*nomad.Cluster)(nil)
-	_ reconcile.Watcher = (*nomad.Cluster)(nil)
+	_ reconcile.Cluster   = (*nomad.Cluster)(nil)
+	_ reconcile.Keeper    = (*nomad.Cluster)(nil)
+	_ reconcile.Watcher   = (*nomad.Cluster)(nil)
+	_ reconcile.Scaler    = (*nomad.Cluster)(nil)
+	_ reconcile.Condemner = (*nomad.Cluster)(nil)
 )

@@ -77,19 +77,6 @@ func (h history) tagged(tag string) (version, bool) {
 	return h[i], true
 }
 
-// lastGood is the version with the tag, else the newest one before the live one that Nomad calls stable.
-func (h history) lastGood(tag string) (version, bool) {
-	if v, ok := h.tagged(tag); ok {
-		return v, true
-	}
-	for _, v := range h[1:] {
-		if deref(v.job.Stable) && !v.stopped() {
-			return v, true
-		}
-	}
-	return version{}, false
-}
-
 // versionKey identifies a version for good: a job that was purged and registered again counts its versions anew, but
 // never has the same index.
 type versionKey struct {

@@ -59,9 +59,12 @@ func (c *Cluster) describe(ctx context.Context, ref strategy.JobRef, all history
 		ModifyIndex:      live.modifyIndex(),
 		Marker:           now.marker,
 		Revision:         now.revision,
+		Condemned:        c.allCondemned(all),
+		Oldest:           all.oldest(),
+		Counts:           counts(live.job),
 		ProgressDeadline: progressDeadline(live.job),
 	}
-	if good, ok := all.lastGood(c.goodTag()); ok {
+	if good, ok := c.lastGood(all); ok {
 		then, err := c.identify(ctx, ref, all, good)
 		if err != nil {
 			return strategy.ClusterState{}, err

@@ -89,11 +89,9 @@ func (c *Cluster) spec(ctx context.Context, r strategy.Registration, all history
 // prepare writes into the groups what a canary needs, and the counts that are live.
 func prepare(doc document, r strategy.Registration, all history) error {
 	running := len(all) > 0 && !all.live().stopped()
-	counts := map[string]int{}
+	live := map[string]int{}
 	if running {
-		for _, group := range all.live().job.TaskGroups {
-			counts[deref(group.Name)] = groupCount(group)
-		}
+		live = counts(all.live().job)
 	}
 	job, err := doc.job()
 	if err != nil {
@@ -102,8 +100,8 @@ func prepare(doc document, r strategy.Registration, all history) error {
 	setsCanaries := r.Marker.Role != strategy.RoleFirst && r.Marker.Role != strategy.RoleRestore
 	for _, group := range doc.groups() {
 		name, _ := group["Name"].(string)
-		count, live := counts[name]
-		if live {
+		count, known := live[name]
+		if known {
 			group["Count"] = count
 		} else {
 			count = declaredCount(job, name)

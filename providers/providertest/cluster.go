@@ -18,6 +18,8 @@ type Nomad interface {
 	reconcile.Cluster
 	reconcile.Keeper
 	reconcile.Watcher
+	reconcile.Scaler
+	reconcile.Condemner
 }
 
 // ClusterHarness is one Cluster with nothing of the job under test on it, and an empty namespace "shop". What it starts
@@ -68,6 +70,15 @@ func TestCluster(t *testing.T, newHarness func(t *testing.T) ClusterHarness) {
 		{"supersede", clusterSupersede},
 		{"registered by hand", clusterByHand},
 		{"watch", clusterWatch},
+		{"mark bad", clusterMarkBad},
+		{"mark bad by another instance", clusterMarkBadOther},
+		{"mark bad keeps the newest five", clusterMarkBadMany},
+		{"oldest version", clusterOldest},
+		{"good and bad on one version", clusterGoodAndBad},
+		{"last good is not condemned", clusterLastGood},
+		{"scale", clusterScale},
+		{"scale refused", clusterScaleRefused},
+		{"owner", clusterOwner},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
