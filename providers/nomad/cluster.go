@@ -22,8 +22,9 @@ type Cluster struct {
 	fallback string // the namespace of jobs that name none
 	logger   *slog.Logger
 
-	mu        sync.Mutex
-	revisions map[versionKey]known // what a version is, read once: versions do not change
+	mu          sync.Mutex
+	revisions   map[versionKey]known              // what a version is, read once: versions do not change
+	submissions map[versionKey]*api.JobSubmission // the source that Nomad stores with it
 }
 
 // Options are what a Cluster needs beside a client.
@@ -39,11 +40,12 @@ type Options struct {
 // New builds a Cluster on a client.
 func New(client *api.Client, options Options) *Cluster {
 	return &Cluster{
-		client:    client,
-		instance:  cmp.Or(options.Instance, "drover"),
-		fallback:  cmp.Or(options.Namespace, api.DefaultNamespace),
-		logger:    logTo(options.Logger),
-		revisions: map[versionKey]known{},
+		client:      client,
+		instance:    cmp.Or(options.Instance, "drover"),
+		fallback:    cmp.Or(options.Namespace, api.DefaultNamespace),
+		logger:      logTo(options.Logger),
+		revisions:   map[versionKey]known{},
+		submissions: map[versionKey]*api.JobSubmission{},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/hashicorp/nomad/api"
@@ -94,7 +95,7 @@ type known struct {
 // identify tells who registered a version and which revision it is. Versions without a source of their own, such as
 // those that scaling makes, are the revision of the newest older version with the same content.
 func (c *Cluster) identify(ctx context.Context, ref strategy.JobRef, all history, v version) (known, error) {
-	own, err := c.recognise(ctx, ref, v)
+	own, err := c.recognise(ctx, ref, all, v)
 	if err != nil || !own.revision.IsZero() {
 		return own, err
 	}
@@ -109,7 +110,7 @@ func (c *Cluster) identify(ctx context.Context, ref strategy.JobRef, all history
 		if !same {
 			continue
 		}
-		found, err := c.recognise(ctx, ref, older)
+		found, err := c.recognise(ctx, ref, all, older)
 		if err != nil {
 			return known{}, err
 		}
@@ -123,7 +124,7 @@ func (c *Cluster) identify(ctx context.Context, ref strategy.JobRef, all history
 
 // recognise reads a version's own source: its marker, else what Nomad makes of the source. It asks Nomad once a
 // version.
-func (c *Cluster) recognise(ctx context.Context, ref strategy.JobRef, v version) (known, error) {
+func (c *Cluster) recognise(ctx context.Context, ref strategy.JobRef, all history, v version) (known, error) {
 	key := versionKey{job: ref, index: v.modifyIndex()}
 	c.mu.Lock()
 	found, ok := c.revisions[key]
@@ -131,7 +132,7 @@ func (c *Cluster) recognise(ctx context.Context, ref strategy.JobRef, v version)
 	if ok {
 		return found, nil
 	}
-	found, err := c.readSource(ctx, ref, v)
+	found, err := c.readSource(ctx, ref, all, v)
 	if err != nil {
 		return known{}, err
 	}
@@ -141,13 +142,64 @@ func (c *Cluster) recognise(ctx context.Context, ref strategy.JobRef, v version)
 	return found, nil
 }
 
-func (c *Cluster) readSource(ctx context.Context, ref strategy.JobRef, v version) (known, error) {
-	submission, _, err := c.client.Jobs().Submission(ref.ID, int(v.number()), query(ctx, ref.Namespace))
-	if isNotFound(err) {
-		return known{}, nil
+// submission is the source that Nomad stores with a version; nil when there is none. It asks Nomad once a version.
+func (c *Cluster) submission(ctx context.Context, ref strategy.JobRef, v version) (*api.JobSubmission, error) {
+	key := versionKey{job: ref, index: v.modifyIndex()}
+	c.mu.Lock()
+	found, ok := c.submissions[key]
+	c.mu.Unlock()
+	if ok {
+		return found, nil
+	}
+	found, _, err := c.client.Jobs().Submission(ref.ID, int(v.number()), query(ctx, ref.Namespace))
+	if err != nil && !isNotFound(err) {
+		return nil, fmt.Errorf("read source of job %s version %d: %w", ref, v.number(), err)
 	}
 	if err != nil {
-		return known{}, fmt.Errorf("read source of job %s version %d: %w", ref, v.number(), err)
+		found = nil
+	}
+	c.mu.Lock()
+	c.submissions[key] = found
+	c.mu.Unlock()
+	return found, nil
+}
+
+// ownSource is the source that was registered with a version, nil when none was. Nomad hands the source of the version
+// before on to one that is registered without any: to one that scaling made, whose source it is, and to one that somebody
+// sent as JSON, whose source it is not. The oldest of a run of versions with one source is the one that it came with.
+func (c *Cluster) ownSource(ctx context.Context, ref strategy.JobRef, all history, v version) (*api.JobSubmission, error) {
+	own, err := c.submission(ctx, ref, v)
+	if err != nil || own == nil {
+		return nil, err
+	}
+	first := v
+	for _, older := range all {
+		if older.number() >= v.number() {
+			continue
+		}
+		before, err := c.submission(ctx, ref, older)
+		if err != nil {
+			return nil, err
+		}
+		if before == nil || before.Source != own.Source || before.Variables != own.Variables || !maps.Equal(before.VariableFlags, own.VariableFlags) {
+			break
+		}
+		first = older
+	}
+	same, err := sameSpec(first.doc, v.doc)
+	if err != nil {
+		return nil, fmt.Errorf("compare versions of job %s: %w", ref, err)
+	}
+	if !same {
+		return nil, nil
+	}
+	return own, nil
+}
+
+func (c *Cluster) readSource(ctx context.Context, ref strategy.JobRef, all history, v version) (known, error) {
+	submission, err := c.ownSource(ctx, ref, all, v)
+	if err != nil || submission == nil {
+		return known{}, err
 	}
 	found := known{source: submission}
 	if marker, ok := readMarker(submission.Source); ok {
@@ -183,10 +235,10 @@ func (c *Cluster) readSource(ctx context.Context, ref strategy.JobRef, v version
 func (c *Cluster) forget(ref strategy.JobRef, all history) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for key := range c.revisions {
-		gone := func(v version) bool { return v.modifyIndex() == key.index }
-		if key.job == ref && !slices.ContainsFunc(all, gone) {
-			delete(c.revisions, key)
-		}
+	gone := func(key versionKey) bool {
+		kept := func(v version) bool { return v.modifyIndex() == key.index }
+		return key.job == ref && !slices.ContainsFunc(all, kept)
 	}
+	maps.DeleteFunc(c.revisions, func(key versionKey, _ known) bool { return gone(key) })
+	maps.DeleteFunc(c.submissions, func(key versionKey, _ *api.JobSubmission) bool { return gone(key) })
 }

@@ -65,7 +65,7 @@ func (c *Cluster) spec(ctx context.Context, r strategy.Registration, all history
 		if !ok {
 			return nil, nil, fmt.Errorf("register job %s: nomad no longer keeps its version %d: release the revision from git again", r.Job, r.Version)
 		}
-		found, err := c.recognise(ctx, r.Job, stored)
+		found, err := c.recognise(ctx, r.Job, all, stored)
 		if err != nil {
 			return nil, nil, fmt.Errorf("register job %s: %w", r.Job, err)
 		}

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/hashicorp/nomad/api"
 
 	"github.com/drover-dev/drover/strategy"
 )
@@ -268,12 +267,26 @@ func clusterOwner(t *testing.T, c *clusterCase) {
 	if state = c.observe(t); state.Marker.Instance != "staging" || state.Count != 2 {
 		t.Errorf("got marker %+v and count %d after scaling, want the instance staging and 2", state.Marker, state.Count)
 	}
-	if _, _, err := c.Client.Jobs().RegisterOpts(&api.Job{ID: new(checkoutRef.ID), TaskGroups: []*api.TaskGroup{{
-		Name: new("api"), Tasks: []*api.Task{{Name: "server", Driver: "raw_exec", Config: map[string]any{"command": "sleep"}}},
-	}}}, &api.RegisterOptions{}, nil); err != nil {
-		t.Fatalf("register by hand: %v", err)
+	// Nomad hands the source on to what is registered without one, but it is not the source of that.
+	job, _, err := c.Client.Jobs().Info(checkoutRef.ID, nil)
+	if err != nil {
+		t.Fatalf("read the job: %v", err)
 	}
-	if state = c.observe(t); state.Marker != (strategy.Marker{}) {
-		t.Errorf("got marker %+v of what a person registered, want none", state.Marker)
+	byHand := func(change func()) strategy.ClusterState {
+		t.Helper()
+		change()
+		if _, _, err := c.Client.Jobs().Register(job, nil); err != nil {
+			t.Fatalf("register by hand: %v", err)
+		}
+		return c.observe(t)
+	}
+	if state = byHand(func() { job.TaskGroups[0].Tasks[0].Env = map[string]string{"BY": "hand"} }); state.Marker != (strategy.Marker{}) || !state.Revision.IsZero() {
+		t.Errorf("got marker %+v, revision %+v of what a person registered without a source, want neither", state.Marker, state.Revision)
+	}
+	if state = byHand(func() { job.TaskGroups[0].Tasks[0].Env["BY"] = "hand again" }); state.Marker != (strategy.Marker{}) || !state.Revision.IsZero() {
+		t.Errorf("got marker %+v, revision %+v when it is done again, want neither", state.Marker, state.Revision)
+	}
+	if state = byHand(func() { job.TaskGroups[0].Tasks[0].Env = nil }); state.Marker.Instance != "staging" || state.Revision != r.Marker.Revision {
+		t.Errorf("got marker %+v, revision %+v of what staging had registered, want it known again", state.Marker, state.Revision)
 	}
 }

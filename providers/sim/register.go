@@ -43,6 +43,9 @@ func registerJob(n *Nomad, r request) answer {
 		e := n.enqueue(j, triggerRegister)
 		return ok(api.JobRegisterResponse{EvalID: e.ID, EvalCreateIndex: e.CreateIndex, JobModifyIndex: *j.current().ModifyIndex}, e.CreateIndex)
 	}
+	if req.Submission == nil && len(j.versions) > 0 {
+		req.Submission = j.submissions[*j.current().Version] // As Nomad does, whosever it is.
+	}
 	n.addVersion(j, spec, req.Submission)
 	return n.registered(j, triggerRegister)
 }
