@@ -11,4 +11,5 @@ var (
 	_ reconcile.Watcher   = (*nomad.Cluster)(nil)
 	_ reconcile.Scaler    = (*nomad.Cluster)(nil)
 	_ reconcile.Condemner = (*nomad.Cluster)(nil)
+	_ reconcile.Lock      = (*nomad.Lock)(nil)
 )

@@ -101,6 +101,7 @@ type Nomad struct {
 	deployments []*api.Deployment
 	evals       []*api.Evaluation
 	vars        map[key]*api.Variable
+	locks       map[key]*lock // of variables that were ever locked
 	ports       int
 	node        string
 
@@ -139,7 +140,7 @@ func New(cfg Config) *Nomad {
 	n := &Nomad{
 		cfg: cfg, routes: routes(), now: cfg.Start, rng: rand.New(rand.NewPCG(cfg.Seed, cfg.Seed^0x9e3779b97f4a7c15)),
 		index: 10, tables: map[table]uint64{}, changed: make(chan struct{}), behaviour: cfg.Behaviour,
-		jobs: map[key]*job{}, vars: map[key]*api.Variable{}, ports: 20000,
+		jobs: map[key]*job{}, vars: map[key]*api.Variable{}, locks: map[key]*lock{}, ports: 20000,
 	}
 	n.node = n.newID()
 	return n

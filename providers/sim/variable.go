@@ -2,7 +2,6 @@ package sim
 
 import (
 	"cmp"
-	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -79,10 +78,9 @@ func (n *Nomad) conflict(r request, k key) *answer {
 }
 
 func writeVariable(n *Nomad, r request) answer {
-	for name := range r.query {
-		if strings.HasPrefix(name, "lock-") {
-			return refuse(http.StatusNotImplemented, "the simulated Nomad has no locks on variables")
-		}
+	operation, bad := lockOperation(r)
+	if bad != nil {
+		return *bad
 	}
 	var in api.Variable
 	if bad := r.read(&in); bad != nil {
@@ -92,9 +90,6 @@ func writeVariable(n *Nomad, r request) answer {
 	if problem := checkPath(k.name); problem != "" {
 		return refuse(http.StatusBadRequest, "RPC Error:: 400,%s", problem)
 	}
-	if len(in.Items) == 0 {
-		return refuse(http.StatusBadRequest, "variable missing required Items object")
-	}
 	size := 0
 	for name, value := range in.Items {
 		size += len(name) + len(value)
@@ -102,22 +97,32 @@ func writeVariable(n *Nomad, r request) answer {
 	if size >= variableLimit {
 		return refuse(http.StatusBadRequest, "variables are limited to 64KiB in total size")
 	}
+	if operation != "" {
+		return n.lockVariable(k, operation, in)
+	}
+	if len(in.Items) == 0 {
+		return refuse(http.StatusBadRequest, "variable missing required Items object")
+	}
 	if a := n.conflict(r, k); a != nil {
 		return *a
 	}
-	index := n.touch(tableVars)
-	v := &api.Variable{Namespace: k.namespace, Path: k.name, Items: maps.Clone(in.Items), CreateIndex: index, CreateTime: n.now.UnixNano()}
-	if old := n.vars[k]; old != nil {
-		v.CreateIndex, v.CreateTime = old.CreateIndex, old.CreateTime
+	if a := n.lockedOut(k, in.Lock); a != nil {
+		return *a
 	}
-	v.ModifyIndex, v.ModifyTime = index, n.now.UnixNano()
-	n.vars[k] = v
-	return ok(v, index)
+	var lock *api.VariableLock
+	if old := n.vars[k]; old != nil {
+		lock = old.Lock
+	}
+	v := n.putVariable(k, in.Items, lock)
+	return ok(v, v.ModifyIndex)
 }
 
 func deleteVariable(n *Nomad, r request) answer {
 	k := key{r.namespace(), r.args["path"]}
 	if a := n.conflict(r, k); a != nil {
+		return *a
+	}
+	if a := n.lockedOut(k, nil); a != nil {
 		return *a
 	}
 	delete(n.vars, k)
