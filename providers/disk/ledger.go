@@ -127,12 +127,12 @@ func (l *Ledger) read(name string) (strategy.Record, error) {
 	return strategy.Record{Rollout: p.Rollout, Index: p.Index}, nil
 }
 
-// write puts a page in the place of the file as a whole.
-func (l *Ledger) write(name string, p page) (err error) {
+// write puts a value in the place of the file as a whole.
+func (l *Ledger) write(name string, value any) (err error) {
 	var content bytes.Buffer
 	encoder := json.NewEncoder(&content)
 	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(p); err != nil {
+	if err := encoder.Encode(value); err != nil {
 		return fmt.Errorf("encode: %w", err)
 	}
 	temporary, err := os.CreateTemp(l.dir, scratch+"*") // of mode 0600

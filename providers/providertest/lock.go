@@ -186,9 +186,9 @@ func lockShortSilence(t *testing.T, h LockHarness) {
 	work, _ := soon(t, "first leads", first.began, handover)
 	for range 3 {
 		first.Cut()
-		never(t, "the work of first ends", first.ended, 4*time.Second)
+		never(t, "the work of first ends", first.ended, 3300*time.Millisecond)
 		first.Mend()
-		never(t, "the work of first ends", first.ended, 4*time.Second)
+		never(t, "the work of first ends", first.ended, 4400*time.Millisecond)
 	}
 	if work.Err() != nil {
 		t.Errorf("the work of first was told to end: %v", work.Err())

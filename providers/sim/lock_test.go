@@ -63,6 +63,7 @@ func TestLock(t *testing.T) {
 	providertest.TestLock(t, func(t *testing.T, run func(*testing.T, providertest.LockHarness)) {
 		t.Helper()
 		inBubble(t, sim.Config{}, func(t *testing.T, n *sim.Nomad) {
+			t.Helper()
 			client := newClient(t, n)
 			run(t, providertest.LockHarness{
 				Process: func(name string) (reconcile.Lock, *providertest.Line) {
