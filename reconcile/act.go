@@ -9,19 +9,28 @@ import (
 	"github.com/drover-dev/drover/strategy"
 )
 
-// perform does the actions in their order, and stops at the first that fails: those after it wait for the next pass.
+// perform does the actions in their order, and stops at the first that fails: those after it wait for the next pass. A
+// router that does not take its split holds nothing else up.
 func (l *Loop) perform(ctx context.Context, t *tracked, actions []strategy.Action) error {
+	var refused error
 	for _, a := range actions {
 		if a.Kind == strategy.ActDeliver {
 			continue // Beside the passes: see errands.
 		}
-		if err := l.act(ctx, t, a); err != nil {
-			l.metrics.actions.WithLabelValues(string(a.Kind), "error").Inc()
-			return err
+		err := l.act(ctx, t, a)
+		switch {
+		case err == nil:
+			l.metrics.actions.WithLabelValues(string(a.Kind), "ok").Inc()
+			continue
+		case a.Kind == strategy.ActSetSplit:
+			refused = errors.Join(refused, err)
 		}
-		l.metrics.actions.WithLabelValues(string(a.Kind), "ok").Inc()
+		l.metrics.actions.WithLabelValues(string(a.Kind), "error").Inc()
+		if a.Kind != strategy.ActSetSplit {
+			return errors.Join(refused, err)
+		}
 	}
-	return nil
+	return refused
 }
 
 func (l *Loop) act(ctx context.Context, t *tracked, a strategy.Action) error {

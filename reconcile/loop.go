@@ -71,6 +71,8 @@ type Loop struct {
 
 	loaded    bool
 	polled    time.Time
+	gitRead   time.Time        // when the repository answered last
+	gitAway   *strategy.Reason // why what Git asks for now is not known
 	releases  map[string]*tracked
 	slots     *slots
 	heads     strategy.Heads
@@ -126,7 +128,7 @@ func (l *Loop) Pass(ctx context.Context, now time.Time) (moving []string, err er
 	}
 	var failures []error
 	if now.Sub(l.polled) >= l.opts.Poll {
-		if err := l.poll(ctx); err != nil {
+		if err := l.poll(ctx, now); err != nil {
 			failures = append(failures, err)
 		} else {
 			l.polled = now
@@ -186,8 +188,10 @@ func (l *Loop) mayRest(name string, t *tracked) bool {
 }
 
 // poll asks the repository what it asks for.
-func (l *Loop) poll(ctx context.Context) error {
-	if err := l.intent.refresh(ctx); err != nil {
+func (l *Loop) poll(ctx context.Context, now time.Time) error {
+	err := l.intent.refresh(ctx)
+	l.gitAnswered(now, err)
+	if err != nil {
 		return err
 	}
 	return l.seeHead(ctx)
@@ -281,15 +285,12 @@ func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time,
 		}
 		person.answer(next, nil)
 		l.errands.put(name, next)
-		if failed == nil {
-			failed = l.perform(ctx, t, late)
-		}
-		if failed != nil {
+		if failed = errors.Join(failed, l.perform(ctx, t, late)); failed != nil {
 			t.restingOn = ""
 			return failed
 		}
 		t.restingOn, t.waits = "", false
-		if next.Phase == strategy.Resting && next.Hold == nil && len(actions) == 0 {
+		if next.Phase == strategy.Resting && next.Hold == nil && len(actions) == 0 && o.GitAway == nil {
 			t.restingOn = l.intent.key(name)
 			t.waits = next.Reason.Code == strategy.LimitReached && l.slots.full()
 			return nil
@@ -353,9 +354,17 @@ func (l *Loop) announce(before, after strategy.Rollout) {
 		"release", after.Release, "rollout", after.ID, "phase", string(after.Phase), "step", after.Step + 1, "weight", after.Weight.String(),
 		"reason", string(after.Reason.Code), "text", after.Reason.Text,
 	}
+	level := slog.LevelInfo
 	if after.Hold != nil {
-		l.log.Warn("rollout held", append(attrs, "since", after.Hold.Since)...)
+		level = slog.LevelWarn
+	}
+	if urgency := after.Urgent().Urgency(); urgency != "" {
+		level = slog.LevelError
+		attrs = append(attrs, "urgency", string(urgency))
+	}
+	if after.Hold != nil {
+		l.log.Log(context.Background(), level, "rollout held", append(attrs, "since", after.Hold.Since)...)
 		return
 	}
-	l.log.Info("rollout moved", attrs...)
+	l.log.Log(context.Background(), level, "rollout moved", attrs...)
 }

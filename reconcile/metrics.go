@@ -14,6 +14,7 @@ type metrics struct {
 	outcomes *prometheus.CounterVec
 	weight   *prometheus.GaugeVec
 	held     *prometheus.GaugeVec
+	alarms   *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -34,6 +35,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		held: factory.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "drover_rollout_held", Help: "1 while a rollout does not go forward.",
 		}, []string{"release"}),
+		alarms: factory.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "drover_alarm",
+			Help: "1 while a person has to look: severity alarm soon, page at once. No release is meant by an empty one, but all.",
+		}, []string{"release", "reason", "severity"}),
 	}
 }
 
@@ -51,7 +56,29 @@ func (m *metrics) observe(before, after strategy.Rollout) {
 		held = 1
 	}
 	m.held.WithLabelValues(after.Release).Set(held)
+	m.alarm(after.Release, before.Urgent(), after.Urgent())
 	if after.Last.Kind != strategy.OutcomeNone && after.Last != before.Last {
 		m.outcomes.WithLabelValues(string(after.Last.Kind)).Inc()
+	}
+}
+
+// alarm says why a person has to look at a release now, and no more why before.
+func (m *metrics) alarm(release string, before, now strategy.ReasonCode) {
+	if u := before.Urgency(); u != "" && before != now {
+		m.alarms.DeleteLabelValues(release, string(before), string(u))
+	}
+	if u := now.Urgency(); u != "" {
+		m.alarms.WithLabelValues(release, string(now), string(u)).Set(1)
+	}
+}
+
+// away says that it is not known what Git asks for, which is everybody's trouble.
+func (m *metrics) away(why *strategy.Reason) {
+	for _, code := range []strategy.ReasonCode{strategy.GitUnreachable, strategy.CredentialsRejected} {
+		if why != nil && why.Code == code {
+			m.alarm("", "", code)
+		} else {
+			m.alarm("", code, "")
+		}
 	}
 }

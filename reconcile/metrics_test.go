@@ -44,7 +44,25 @@ drover_rollout_held{release="checkout-api"} 0
 	if diff := cmp.Diff(held, exposed(t, registry, "drover_canary_weight_ratio", "drover_rollout_held")); diff != "" {
 		t.Errorf("metrics while Nomad is away (-want +got):\n%s", diff)
 	}
+	const alarm = `# HELP drover_alarm 1 while a person has to look: severity alarm soon, page at once. No release is meant by an empty one, but all.
+# TYPE drover_alarm gauge
+drover_alarm{reason="nomad_unreachable",release="checkout-api",severity="alarm"} 1
+`
+	if diff := cmp.Diff(alarm, exposed(t, registry, "drover_alarm")); diff != "" {
+		t.Errorf("alarms while Nomad is away (-want +got):\n%s", diff)
+	}
 	w.nomad.Unavailable(false)
+	w.repo.away = strategy.ErrDenied
+	w.tick()
+	everybody := strings.ReplaceAll(strings.ReplaceAll(alarm, "nomad_unreachable", "credentials_rejected"), "checkout-api", "")
+	if diff := cmp.Diff(everybody+strings.ReplaceAll(alarm[strings.LastIndex(alarm, "drover_alarm{"):], "nomad_unreachable", "credentials_rejected"), exposed(t, registry, "drover_alarm")); diff != "" {
+		t.Errorf("alarms while Git rejects our token (-want +got):\n%s", diff)
+	}
+	w.repo.away = nil
+	w.tick()
+	if diff := cmp.Diff("", exposed(t, registry, "drover_alarm")); diff != "" {
+		t.Errorf("alarms when everything answers again (-want +got):\n%s", diff)
+	}
 	if err := w.until(time.Minute, func() bool { return w.rests(checkout) && w.rollout(checkout).Stable.Revision.Version == "1.1.0" }); err != nil {
 		t.Fatalf("release 1.1.0: %v", err)
 	}

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -11,7 +12,7 @@ import (
 // observe gathers all that a decision about one release may rest on. What cannot be read is left nil, with the problem.
 func (l *Loop) observe(ctx context.Context, name string, t *tracked) strategy.Observation {
 	r := t.record.Rollout
-	o := strategy.Observation{Unchanged: t.unchanged, Smoke: t.smoke, Forced: l.forced(), Prune: l.opts.Prune && l.intent.gone(name)}
+	o := strategy.Observation{Unchanged: t.unchanged, Smoke: t.smoke, Forced: l.forced(), GitAway: l.gitAway, Prune: l.opts.Prune && l.intent.gone(name)}
 	o.Desired, o.GitProblem = l.intent.desired(name)
 	job, service := r.Job, r.Canary.Service
 	if d := o.Desired; d != nil && r.AtRest() {
@@ -25,7 +26,7 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked) strategy.Ob
 	wait.Go(func() {
 		state, err := l.opts.Cluster.Observe(ctx, job, service)
 		if err != nil {
-			o.ClusterProblem = err.Error()
+			o.ClusterProblem, o.ClusterDenied = err.Error(), errors.Is(err, strategy.ErrDenied)
 			return
 		}
 		if owner := state.Marker.Instance; owner != "" && owner != l.opts.Instance {

@@ -19,6 +19,7 @@ import (
 var (
 	_ reconcile.Repository = (*repository)(nil)
 	_ reconcile.Ancestry   = (*repository)(nil)
+	_ reconcile.Messages   = (*repository)(nil)
 )
 
 // repository is a release repository in memory: commits with parents and trees, one branch. It keeps the contract of
@@ -31,6 +32,7 @@ type repository struct {
 	commits map[string]*snapshot
 	reads   int // of trees
 
+	away    error    // what the remote answers instead of its head; nil when it answers
 	refuse  string   // why pushes are refused; "" takes them
 	race    []func() // what others do just before the next pushes, one each
 	drover  []string // commits that Drover pushed, the oldest first
@@ -156,6 +158,9 @@ func (r *repository) Descends(_ context.Context, sha, ancestor string) (bool, er
 func (r *repository) Head(context.Context) (strategy.Commit, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.away != nil {
+		return strategy.Commit{}, fmt.Errorf("fetch the branch: %w", r.away)
+	}
 	return r.commits[r.head].Commit, nil
 }
 
@@ -188,6 +193,17 @@ func (r *repository) Log(_ context.Context, sha string, limit int) ([]strategy.C
 		sha = s.parents[0]
 	}
 	return log, nil
+}
+
+// Message is what was written with a commit.
+func (r *repository) Message(_ context.Context, sha string) (string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, ok := r.commits[sha]
+	if !ok {
+		return "", fmt.Errorf("there is no commit %s", sha)
+	}
+	return s.message, nil
 }
 
 // Push is a compare-and-set of the head.

@@ -49,7 +49,7 @@ func (l *Loop) tryRevert(ctx context.Context, release string, task strategy.Task
 		return "", fmt.Errorf("read the history of %s: %w", head.Short(), err)
 	}
 	if now.revision != task.Bad {
-		return h.alreadyGone(ctx, log, now)
+		return h.alreadyGone(ctx, log, now, task)
 	}
 	failed, good, err := h.find(ctx, log, task)
 	if err != nil {
@@ -74,7 +74,7 @@ func (l *Loop) tryRevert(ctx context.Context, release string, task strategy.Task
 	if err := l.intent.refresh(ctx); err != nil {
 		l.log.Warn("repository not read after the revert", "error", err)
 	}
-	return fmt.Sprintf("reverted by %s, to the content of %s", commit.Short(), good.commit.Short()), nil
+	return revertedText(commit, good.commit), nil
 }
 
 // asked is what a release was at one commit.
@@ -140,8 +140,8 @@ func (h *history) find(ctx context.Context, log []strategy.Commit, task strategy
 	return failed, nil, nil
 }
 
-// alreadyGone says why there is nothing to revert: somebody, or an earlier try of ours, was first.
-func (h *history) alreadyGone(ctx context.Context, log []strategy.Commit, now *asked) (string, error) {
+// alreadyGone says why there is nothing to revert: somebody was first, or an earlier try of ours, whose answer was lost.
+func (h *history) alreadyGone(ctx context.Context, log []strategy.Commit, now *asked, task strategy.Task) (string, error) {
 	if now.release == nil {
 		return "nothing reverted: the release cannot be read from Git any more", nil
 	}
@@ -156,7 +156,53 @@ func (h *history) alreadyGone(ctx context.Context, log []strategy.Commit, now *a
 		}
 		by = log[n]
 	}
+	if restored, ours, err := h.isRevertOf(ctx, by, task); err != nil || ours {
+		return revertedText(by, restored), err
+	}
 	return fmt.Sprintf("nothing to revert: Git asks for %s since %s %q", now.revision, by.Short(), by.Subject), nil
+}
+
+// isRevertOf tells whether a commit is Drover's own, made for the task, and to which commit it went back.
+func (h *history) isRevertOf(ctx context.Context, by strategy.Commit, task strategy.Task) (restored strategy.Commit, ours bool, err error) {
+	messages, can := h.intent.repository.(Messages)
+	if !can {
+		return strategy.Commit{}, false, nil
+	}
+	message, err := messages.Message(ctx, by.SHA)
+	if err != nil {
+		return strategy.Commit{}, false, fmt.Errorf("read what %s says: %w", by.Short(), err)
+	}
+	failed := trailer(message, trailerFailed)
+	if trailer(message, trailerRelease) != h.release || failed == "" {
+		return strategy.Commit{}, false, nil
+	}
+	a, err := h.at(ctx, failed)
+	if err != nil || a.revision != task.Bad {
+		return strategy.Commit{}, false, err
+	}
+	return strategy.Commit{SHA: trailer(message, trailerRestored)}, true, nil
+}
+
+// The trailers of a rollback.
+const (
+	trailerRelease  = "Drover-Release"
+	trailerFailed   = "Drover-Failed"
+	trailerRestored = "Drover-Restored"
+)
+
+// trailer is the value of a trailer in the last paragraph of a message, "" when it has none.
+func trailer(message, name string) string {
+	paragraphs := strings.Split(strings.TrimSpace(message), "\n\n")
+	for line := range strings.Lines(paragraphs[len(paragraphs)-1]) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+func revertedText(by, restored strategy.Commit) string {
+	return fmt.Sprintf("reverted by %s, to the content of %s", by.Short(), restored.Short())
 }
 
 // change restores the files that the release names, as they were when it was good. An obstacle is a reason why that
@@ -212,7 +258,7 @@ func revertMessage(release string, failed, good strategy.Commit, task strategy.T
 	if task.Requests > 0 {
 		fmt.Fprintf(&b, "The canary answered %.0f requests, %.0f of them failed.\n", task.Requests, task.Errors)
 	}
-	fmt.Fprintf(&b, "\nDrover-Release: %s\nDrover-Failed: %s\nDrover-Restored: %s\n", release, failed.SHA, good.SHA)
+	fmt.Fprintf(&b, "\n%s: %s\n%s: %s\n%s: %s\n", trailerRelease, release, trailerFailed, failed.SHA, trailerRestored, good.SHA)
 	return b.String()
 }
 

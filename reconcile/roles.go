@@ -10,7 +10,8 @@ import (
 //
 // Implementations are safe for concurrent use.
 type Repository interface {
-	// Head is the newest commit of the branch. It asks the remote, and fetches only when the branch moved.
+	// Head is the newest commit of the branch. It asks the remote, and fetches only when the branch moved. strategy.ErrDenied
+	// says that the remote rejects our credentials.
 	Head(ctx context.Context) (strategy.Commit, error)
 	// Files is every file below the configured path at a commit that Head or Log returned. The result is shared:
 	// callers do not change it.
@@ -29,6 +30,12 @@ type Ancestry interface {
 	Descends(ctx context.Context, sha, ancestor string) (bool, error)
 }
 
+// Messages is what a Repository can do that tells what is written with a commit: Drover knows its own reverts by it.
+type Messages interface {
+	// Message is the whole message of a commit that Head or Log returned.
+	Message(ctx context.Context, sha string) (string, error)
+}
+
 // Loader reads the releases out of a tree. It returns every release that is sound, and every mistake there is; a
 // mistake names its release where that is known.
 type Loader func(tree strategy.Tree) ([]strategy.Release, []strategy.Mistake)
@@ -40,7 +47,8 @@ type Loader func(tree strategy.Tree) ([]strategy.Release, []strategy.Mistake)
 type Cluster interface {
 	// Parse asks Nomad what a jobspec says. strategy.ErrInvalid says that it is wrong; the text names file, line and remedy.
 	Parse(ctx context.Context, source strategy.JobSource) (strategy.JobSpec, error)
-	// Observe reads what runs of the job. service is the one that takes traffic, "" for none.
+	// Observe reads what runs of the job. service is the one that takes traffic, "" for none. strategy.ErrDenied says that
+	// Nomad rejects our token.
 	Observe(ctx context.Context, job strategy.JobRef, service string) (strategy.ClusterState, error)
 	// Register makes a job version with the live counts. unchanged says that Nomad found nothing to do, so that no
 	// version carries the marker.

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,8 +50,9 @@ type world struct {
 	limits   reconcile.Limits
 	prune    bool
 
-	deafRouter bool // the router does not answer
-	blindMeter bool // the meter does not answer
+	denied     *denial // what Nomad answers for our token
+	deafRouter bool    // the router does not answer
+	blindMeter bool    // the meter does not answer
 	smoke      string
 
 	loop    *reconcile.Loop
@@ -65,7 +69,8 @@ func newWorld(t testing.TB, rps float64) *world {
 		t: t, start: start, now: start, nomad: sim.New(sim.Config{Start: start, Seed: 7, Namespaces: []string{"east", "west"}}),
 		ledger: newLedger(), forge: &forge{}, boundary: newBoundary(), notify: func(reconcile.Decision) {}, instance: instance,
 	}
-	client, err := nomad.Connect(nomad.Config{Address: "http://nomad.invalid", HTTPClient: w.nomad.Client()})
+	w.denied = &denial{next: w.nomad.Client().Transport}
+	client, err := nomad.Connect(nomad.Config{Address: "http://nomad.invalid", HTTPClient: &http.Client{Transport: w.denied}})
 	if err != nil {
 		t.Fatalf("connect to the simulation: %v", err)
 	}
@@ -218,6 +223,23 @@ func (w *world) allocs(name string, canary bool) ([]string, error) {
 		}
 	}
 	return ids, nil
+}
+
+// denial rejects every token when it is on.
+type denial struct {
+	next http.RoundTripper
+	on   atomic.Bool
+}
+
+// RoundTrip answers as Nomad does to a token that was revoked.
+func (d *denial) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !d.on.Load() {
+		return d.next.RoundTrip(r)
+	}
+	return &http.Response{
+		StatusCode: http.StatusForbidden, Status: "403 Forbidden", Request: r, Header: http.Header{},
+		Body: io.NopCloser(strings.NewReader("Permission denied")),
+	}, nil
 }
 
 // router is the simulated one, unless it does not answer.

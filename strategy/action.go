@@ -2,7 +2,8 @@ package strategy
 
 // Action is something to be done in the world. All of them are idempotent, and are emitted again until an
 // observation shows their effect. They are performed in the order given; when one fails, those after it wait for the
-// next pass.
+// next pass. A split that a router does not take holds nothing else up: what must come after it is not asked for before
+// an observation shows it in effect.
 //
 // An action with Before may be performed before the rollout is stored: it only takes traffic away. All others are
 // performed after.

@@ -211,6 +211,9 @@ func (m *machine) deadline() time.Duration {
 // nomadAway holds while Nomad cannot be read. Deadlines wait for it.
 func (m *machine) nomadAway() Reason {
 	m.Since = m.Since.Add(m.dt)
+	if m.o.ClusterDenied {
+		return m.hold(CredentialsRejected, "Nomad rejects Drover's token: replace it, it is read again at every request, or let its policy allow this: %s", m.o.ClusterProblem)
+	}
 	return m.hold(NomadUnreachable, "Nomad cannot be read: %s", m.o.ClusterProblem)
 }
 

@@ -29,9 +29,16 @@ func (m *machine) obey() {
 // asked tells whether a person gives that command now.
 func (m *machine) asked(kind CommandKind) bool { return m.o.Command != nil && m.o.Command.Kind == kind }
 
-func (m *machine) paused() Reason {
+// stays holds a rollout where it is while a person asks for that, or while nobody can say what Git asks for.
+func (m *machine) stays() (Reason, bool) {
+	if m.Paused == "" && m.o.GitAway == nil {
+		return Reason{}, false
+	}
 	m.give(m.split(min(m.Weight, m.carries()), false))
-	return m.hold(PausedByPerson, "paused by %s at %s: drover resume %s goes on", m.Paused, m.Weight, m.Release)
+	if m.Paused != "" {
+		return m.hold(PausedByPerson, "paused by %s at %s: drover resume %s goes on", m.Paused, m.Weight, m.Release), true
+	}
+	return m.hold(m.o.GitAway.Code, "stays at %s: %s", m.Weight, m.o.GitAway.Text), true
 }
 
 func (m *machine) heldByGit(at Weight) Reason {

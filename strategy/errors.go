@@ -13,6 +13,8 @@ var (
 	ErrConflict = errors.New("the job was changed by somebody else")
 	// ErrInvalid is a jobspec that Nomad does not accept; the text names file, line and remedy.
 	ErrInvalid = errors.New("the jobspec is wrong")
+	// ErrDenied is a request that was refused for its credentials. Providers read them again before they say so.
+	ErrDenied = errors.New("the credentials are rejected")
 	// ErrStale is a record that somebody else stored in the meantime.
 	ErrStale = errors.New("the record was changed by another instance")
 )

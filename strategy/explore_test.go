@@ -59,6 +59,8 @@ func events() []event {
 		{"Git changes the steps", func(w *world) bool { return len(w.plan.Steps) != 3 }, func(w *world) { w.plan = other(w.plan) }},
 		{"the branch is forced", func(w *world) bool { return !w.forced }, func(w *world) { w.forced = true }},
 		{"the head is accepted", func(w *world) bool { return w.forced }, func(w *world) { w.forced = false }},
+		{"git goes away", func(w *world) bool { return !w.gitAway }, func(w *world) { w.gitAway = true }},
+		{"git comes back", func(w *world) bool { return w.gitAway }, func(w *world) { w.gitAway = false }},
 		{"the limits are reached", func(w *world) bool { return !w.wait }, func(w *world) { w.wait = true }},
 		{"there is room again", func(w *world) bool { return w.wait }, func(w *world) { w.wait = false }},
 		{"smoke checks will fail", func(w *world) bool { return !w.smokeBad && len(w.plan.Smoke) > 0 }, func(w *world) { w.smokeBad = true }},
@@ -113,7 +115,7 @@ func (s state) key() string {
 	if len(r.Timeline) > 0 && r.Timeline[0].Reason.Code == strategy.Correcting {
 		corrected = 1 + age(r.Last.At, 21)
 	}
-	return fmt.Sprint(w.forced, w.wait, w.bad, len(w.plan.Steps), len(r.Plan.Steps), r.Plan.Standby, spec(r.Placed), r.Placed > 0, corrected, r.Phase, age(r.Since, 3), age(r.Pending, 2), hold, r.Stable.Revision.Version, spec(r.Stable.Version), r.Canary.Revision.Version, r.Canary.Version > 0, r.Registered, r.Opened,
+	return fmt.Sprint(w.forced, w.gitAway, w.wait, w.bad, len(w.plan.Steps), len(r.Plan.Steps), r.Plan.Standby, spec(r.Placed), r.Placed > 0, corrected, r.Phase, age(r.Since, 3), age(r.Pending, 2), hold, r.Stable.Revision.Version, spec(r.Stable.Version), r.Canary.Revision.Version, r.Canary.Version > 0, r.Registered, r.Opened,
 		r.Stuck, r.Step, r.Weight, min(r.Baked/tick, 2), min(r.Ran/tick, 8), ending, r.Evidence.Canary.Requests > 0, r.Evidence.Canary.Errors > 0, age(r.Evidence.At, 2), len(r.Outbox), r.Last.Kind,
 		r.Condemned, r.Parked.Version, r.Promoted, "|", w.ask, w.nomadUp, w.routerUp, w.quality, w.stopped, len(w.specs) > 0 && r.Stable.Version == uint64(len(w.specs)-1),
 		r.Base == w.index, w.marker.Rollout == r.ID, w.marker.Role, w.marker.Revision.Version, w.dep.Status, w.dep.Promoted, len(w.dep.Canaries), allocs, w.tagged && spec(w.good) == spec(r.Stable.Version), spec(w.stable), w.slow, w.pending, r.Paused, w.holdAt != nil, w.smokeBad, w.smoke != nil && w.smoke.Rollout == r.ID, w.smoke != nil && w.smoke.Failed != "",
@@ -191,6 +193,9 @@ func (s *state) check(t tester, next strategy.Rollout, actions []strategy.Action
 	if next.Ending != nil && next.Phase == strategy.Restoring && next.Weight > 0 {
 		s.fatal(t, "traffic for a rollout that is being thrown away")
 	}
+	if onward := s.r.Phase == strategy.Resting && next.Phase == strategy.Placing; s.w.gitAway && (onward || next.Step > s.r.Step && next.ID == s.r.ID && len(next.Plan.Steps) == len(s.r.Plan.Steps)) {
+		s.fatal(t, "the rollout goes forward though nobody knows what Git asks for")
+	}
 	for _, a := range actions {
 		if a.Kind != strategy.ActSetSplit {
 			if a.Before {
@@ -245,7 +250,7 @@ func (s *state) checkAct(t tester, a strategy.Action, before []strategy.Alloc, n
 func (s state) quiet(t tester, proven map[string]bool) {
 	t.Helper()
 	s.w = s.w.clone()
-	s.w.nomadUp, s.w.routerUp, s.w.holdAt, s.w.forced, s.w.wait = true, true, nil, false, false
+	s.w.nomadUp, s.w.routerUp, s.w.holdAt, s.w.forced, s.w.gitAway, s.w.wait = true, true, nil, false, false, false
 	if s.r.Paused != "" {
 		s.w.command = &strategy.Command{Kind: strategy.CommandResume}
 	}

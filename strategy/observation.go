@@ -8,8 +8,12 @@ type Observation struct {
 	Desired    *Desired // what Git asks for; nil when it asks for nothing that can be read
 	GitProblem string   // why Desired is nil: "deleted from Git", or the first mistake in its file
 
+	// GitAway is why what Git asks for now is not known, though it is known what it asked for before; nil when it is.
+	GitAway *Reason
+
 	Cluster        *ClusterState
 	ClusterProblem string
+	ClusterDenied  bool // Nomad answers, and rejects our credentials
 	// Unchanged is the rollout whose registration Nomad answered with "nothing to do": no job version carries its
 	// marker, and none will.
 	Unchanged string

@@ -42,8 +42,8 @@ func (m *machine) placing() Reason {
 	if why, pending := m.smoke(m.condemn); pending {
 		return m.placeDeadline(why)
 	}
-	if m.Paused != "" {
-		return m.paused()
+	if why, stays := m.stays(); stays {
+		return why
 	}
 	_, want := m.readiness()
 	m.open()

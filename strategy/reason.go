@@ -60,6 +60,8 @@ const (
 // Why a rollout holds.
 const (
 	NomadUnreachable    ReasonCode = "nomad_unreachable"
+	GitUnreachable      ReasonCode = "git_unreachable"
+	CredentialsRejected ReasonCode = "credentials_rejected"
 	RouterUnreachable   ReasonCode = "router_unreachable"
 	SplitNotInEffect    ReasonCode = "split_not_in_effect"
 	HeldByGit           ReasonCode = "held_by_git" // hold_at
@@ -70,3 +72,29 @@ const (
 	ForeignRegistration ReasonCode = "foreign_registration"
 	IntentUnreadable    ReasonCode = "intent_unreadable" // the release cannot be read from Git
 )
+
+// Urgency is whether a person has to look, and how soon. The zero value is not at all.
+type Urgency string
+
+// The urgencies.
+const (
+	Alarm Urgency = "alarm" // soon: nothing goes forward until somebody looks
+	Page  Urgency = "page"  // now: Drover cannot bring back what was trusted
+)
+
+// Urgency is what a reason asks of people while it holds. What they asked for themselves, and what only takes its time,
+// asks for nothing.
+func (c ReasonCode) Urgency() Urgency {
+	switch c {
+	case StableUnready:
+		return Page
+	case AlreadyParked, AlreadyCondemned, Refused, Unplaced, NodeLost, MetricsMissing, CanaryNotReady, ForeignRegistration, IntentUnreadable, CredentialsRejected,
+		NomadUnreachable, RouterUnreachable, GitUnreachable, SplitNotInEffect, ForcedHead, OtherInstance:
+		return Alarm
+	case UpToDate, Promoted, NothingAsked, StoppedByPerson, ChangedByOther, LimitReached, Scaling, Pruned, Started, Superseded, StepEntered, Baking, StepsDone, StandingBy, Waiting, GoingBack,
+		Correcting, Replanned, Restored, GateFailed, CanaryCrashed, CanaryUnready, RevertedInGit, AbortedByHand, SmokeFailed,
+		TookTooLong, PromoteRefused, HeldByGit, PausedByPerson, GateInconclusive:
+		return ""
+	}
+	return ""
+}

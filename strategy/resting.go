@@ -77,6 +77,8 @@ func (m *machine) mayNotBegin(d *Desired) (Reason, bool) {
 	switch {
 	case m.o.Forced != "":
 		return Reason{Code: ForcedHead, Text: fmt.Sprintf("%s is not begun: the branch was force-pushed to %.7s. Commit on top of it, or run drover accept-head", d.Revision, m.o.Forced)}, true
+	case m.o.GitAway != nil:
+		return *m.o.GitAway, true
 	case m.o.Wait != nil:
 		return *m.o.Wait, true
 	}

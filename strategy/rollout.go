@@ -145,6 +145,17 @@ func (r Rollout) AtRest() bool { return r.Phase == Resting || r.Phase == "" }
 // InMotion tells whether the release needs looking at all the time.
 func (r Rollout) InMotion() bool { return !r.AtRest() || len(r.Outbox) > 0 }
 
+// Urgent is what a person may have to look at: why the rollout holds, or else the reason of the last decision.
+func (r Rollout) Urgent() ReasonCode {
+	switch {
+	case r.Phase == Blocked:
+		return StableUnready
+	case r.Hold != nil:
+		return r.Hold.Reason.Code
+	}
+	return r.Reason.Code
+}
+
 // IsCondemned tells whether the revision was rejected.
 func (r Rollout) IsCondemned(rev Revision) bool { return slices.Contains(r.Condemned, rev) }
 

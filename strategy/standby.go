@@ -35,8 +35,8 @@ func (m *machine) standby() Reason {
 	if why, held := m.reachWeight(Full); held {
 		return why
 	}
-	if m.Paused != "" {
-		return m.paused()
+	if why, stays := m.stays(); stays {
+		return why
 	}
 	if why, blind := m.blind(); blind {
 		return why

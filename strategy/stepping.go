@@ -21,8 +21,8 @@ func (m *machine) stepping() Reason {
 		m.give(m.split(min(m.Weight, m.carries()), false))
 		return m.hold(IntentUnreadable, "the release cannot be read from Git: %s", m.o.GitProblem)
 	}
-	if m.Paused != "" {
-		return m.paused()
+	if why, stays := m.stays(); stays {
+		return why
 	}
 	target := step.Weight
 	if at := m.o.Desired.Release.HoldAt; at != nil {

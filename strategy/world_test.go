@@ -40,6 +40,7 @@ type world struct {
 	pending   string              // the spec that was registered and is not evaluated yet
 	bad       []strategy.Revision // those whose version carries a bad tag
 	forced    bool                // the branch was force-pushed
+	gitAway   bool                // nobody knows what Git asks for now
 	wait      bool                // the limits let nothing begin
 	drift     strategy.Drift
 }
@@ -110,6 +111,9 @@ func (w *world) observe() strategy.Observation {
 	o := strategy.Observation{Command: w.command, Smoke: w.smoke, GitProblem: "release.hcl:1: it does not parse", ClusterProblem: "connection refused", TrafficProblem: "connection refused"}
 	if w.forced {
 		o.Forced = "f0rced"
+	}
+	if w.gitAway {
+		o.GitAway = &strategy.Reason{Code: strategy.GitUnreachable, Text: "no answer"}
 	}
 	if w.wait {
 		o.Wait = &strategy.Reason{Code: strategy.LimitReached, Text: "others are under way"}

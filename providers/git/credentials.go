@@ -10,11 +10,13 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
+
+	"github.com/drover-dev/drover/strategy"
 )
 
 // ErrCredentials says that the remote rejects the token or the key, or that it could not be read. Whatever is read
 // anew, by Config.ReadToken or from Config.SSHKeyFile, is read again at the next call.
-var ErrCredentials = errors.New("the credentials are rejected")
+var ErrCredentials = strategy.ErrDenied
 
 // credentials are what is sent over http, and what must not be told. They are not safe for concurrent use.
 type credentials struct {

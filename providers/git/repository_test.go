@@ -13,6 +13,7 @@ import (
 var (
 	_ reconcile.Repository = (*git.Repository)(nil)
 	_ reconcile.Ancestry   = (*git.Repository)(nil)
+	_ reconcile.Messages   = (*git.Repository)(nil)
 )
 
 // open makes a repository that is closed before its state goes.

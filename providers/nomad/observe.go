@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"strconv"
 
@@ -22,7 +23,7 @@ const maxChecksAsked = 8
 func (c *Cluster) Observe(ctx context.Context, ref strategy.JobRef, service string) (strategy.ClusterState, error) {
 	all, err := c.history(ctx, ref)
 	if err != nil {
-		return strategy.ClusterState{}, fmt.Errorf("observe job %s: %w", ref, err)
+		return strategy.ClusterState{}, unobserved(ref, err)
 	}
 	c.forget(ref, all)
 	if len(all) == 0 {
@@ -30,19 +31,27 @@ func (c *Cluster) Observe(ctx context.Context, ref strategy.JobRef, service stri
 	}
 	state, err := c.describe(ctx, ref, all, service)
 	if err != nil {
-		return strategy.ClusterState{}, fmt.Errorf("observe job %s: %w", ref, err)
+		return strategy.ClusterState{}, unobserved(ref, err)
 	}
 	seen, err := c.scene(ctx, ref, all.live(), service)
 	if err != nil {
-		return strategy.ClusterState{}, fmt.Errorf("observe job %s: %w", ref, err)
+		return strategy.ClusterState{}, unobserved(ref, err)
 	}
 	state.Deployment = deploymentState(seen.deployment)
 	state.Unplaced = unplaced(seen.evaluations, all.live())
 	state.Allocs = seen.allocs()
 	if err := c.checkReadiness(ctx, ref, all.live(), state.Allocs); err != nil {
-		return strategy.ClusterState{}, fmt.Errorf("observe job %s: %w", ref, err)
+		return strategy.ClusterState{}, unobserved(ref, err)
 	}
 	return state, nil
+}
+
+// unobserved says why a job could not be read, and whether that is for our token.
+func unobserved(ref strategy.JobRef, err error) error {
+	if status := statusOf(err); status == http.StatusForbidden || status == http.StatusUnauthorized {
+		return fmt.Errorf("observe job %s: %w: %w", ref, strategy.ErrDenied, err)
+	}
+	return fmt.Errorf("observe job %s: %w", ref, err)
 }
 
 // describe is the part of the state that the versions tell.

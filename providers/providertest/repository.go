@@ -40,6 +40,7 @@ func TestRepository(t *testing.T, newHarness func(t *testing.T) RepositoryHarnes
 		"files that are no files are left out":  repositoryOddFiles,
 		"only files below the path":             repositoryPath,
 		"log is the first-parent history":       repositoryLog,
+		"messages are kept whole":               repositoryMessages,
 		"push creates, replaces and deletes":    repositoryPush,
 		"push says who, when and why":           repositoryCommit,
 		"push leaves other paths as they were":  repositoryUntouched,
@@ -201,6 +202,29 @@ func repositoryPath(t *testing.T, h RepositoryHarness) {
 	mustHead(t, repo)
 	if _, err := repo.Files(t.Context(), sha); err == nil {
 		t.Error("a path that is a file: got no error")
+	}
+}
+
+func repositoryMessages(t *testing.T, h RepositoryHarness) {
+	const message = "Revert \"Release\"\n\nThis says why.\n\nDrover-Release: web\n"
+	repo := h.Open(t, View{})
+	first := h.Remote.Commit(t, "one", Files{"a": "1"})
+	mustHead(t, repo)
+	file := strategy.File{Content: []byte("2")}
+	commit, err := repo.Push(t.Context(), strategy.Change{Parent: first, Files: map[string]*strategy.File{"a": &file}, Message: message})
+	if err != nil {
+		t.Fatalf("push: %v", err)
+	}
+	messages, ok := repo.(reconcile.Messages)
+	if !ok {
+		t.Fatalf("%T is no reconcile.Messages", repo)
+	}
+	got, err := messages.Message(t.Context(), commit.SHA)
+	if err != nil || strings.TrimSpace(got) != strings.TrimSpace(message) {
+		t.Errorf("the message is %q (%v), want %q", got, err, message)
+	}
+	if got, err := messages.Message(t.Context(), strings.Repeat("0", 40)); err == nil {
+		t.Errorf("the message of no commit is %q, want an error", got)
 	}
 }
 
