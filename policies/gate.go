@@ -188,7 +188,7 @@ func mergeGates(policy, release []gateRule) ([]strategy.Gate, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	merged, strays := overlay(policy, release)
 	for _, rule := range strays {
-		diags = append(diags, fault("Unknown gate", rule.at, "There is no gate %q in the policy to be disabled.%s", rule.gate.Name, didYouMean(rule.gate.Name, namesOf(policy))))
+		diags = append(diags, fault("Unknown gate", rule.at, "There is no gate %q in the policy to be disabled.%s", rule.gate.Name, strategy.DidYouMean(rule.gate.Name, namesOf(policy))))
 	}
 	var gates []strategy.Gate
 	for _, rule := range merged {

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/agext/levenshtein"
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/drover-dev/drover/strategy"
@@ -18,8 +17,6 @@ const (
 	maxMistakes = 100      // of one file or block
 	maxDetail   = 4 << 10  // bytes of one mistake's detail
 	maxText     = 512      // bytes of one mistake's line
-	maxChoices  = 1000     // names that a misspelled one is compared with
-	typoDist    = 2        // edits within which a name is taken for misspelled
 	ellipsis    = " [...]" // says that a text was cut
 )
 
@@ -81,23 +78,6 @@ func cut(s string, limit int) string {
 		end--
 	}
 	return s[:end] + ellipsis
-}
-
-// didYouMean is " Did you mean ...?" with the nearest of the choices, or "" when none is near.
-func didYouMean(given string, choices []string) string {
-	best, bestDist := "", typoDist+1
-	for _, c := range choices[:min(len(choices), maxChoices)] {
-		if d := len(c) - len(given); d > typoDist || -d > typoDist {
-			continue
-		}
-		if d := levenshtein.Distance(given, c, nil); d < bestDist {
-			best, bestDist = c, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(" Did you mean %q?", best)
 }
 
 // quoted lists words for a sentence: "a", "b" or "c".

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/drover-dev/drover/strategy"
 )
 
 // builtinPrefix begins the names of the policies that are shipped.
@@ -139,7 +141,7 @@ func (c catalog) lookup(name string, at hcl.Range) (settings, hcl.Diagnostics) {
 	case ok:
 		return found.settings, nil
 	}
-	hint := didYouMean(name, c.names)
+	hint := strategy.DidYouMean(name, c.names)
 	if hint == "" {
 		hint = " Policies are read from the .hcl files of folders named policies; " + quoted(c.shippedNames()) + " are shipped with Drover."
 	}

@@ -127,7 +127,7 @@ func (l *loader) fileOf(name, want string, expr hcl.Expression) (string, hcl.Dia
 	if _, ok := l.tree[p]; ok {
 		return p, nil
 	}
-	hint := didYouMean(p, l.folders[path.Dir(p)])
+	hint := strategy.DidYouMean(p, l.folders[path.Dir(p)])
 	if hint == "" {
 		hint = " Paths are relative to the file that names them."
 	}

@@ -195,7 +195,7 @@ func mergeSmokes(policy, release []smokeRule, at hcl.Range) ([]strategy.Smoke, h
 	var diags hcl.Diagnostics
 	merged, strays := overlay(policy, release)
 	for _, rule := range strays {
-		diags = append(diags, fault("Unknown smoke check", rule.at, "There is no smoke check %q in the policy to be disabled.%s", rule.smoke.Name, didYouMean(rule.smoke.Name, namesOf(policy))))
+		diags = append(diags, fault("Unknown smoke check", rule.at, "There is no smoke check %q in the policy to be disabled.%s", rule.smoke.Name, strategy.DidYouMean(rule.smoke.Name, namesOf(policy))))
 	}
 	var smokes []strategy.Smoke
 	size := 0

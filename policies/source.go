@@ -64,6 +64,7 @@ func parseSource(path string, src []byte) (*hcl.File, hcl.Diagnostics) {
 	if file != nil {
 		// The parser leaves the source out of a file that it could not read to its end.
 		file.Bytes = src
+		file.Body = Helpful(file.Body)
 	}
 	return file, placed(path, diags)
 }

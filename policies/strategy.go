@@ -31,7 +31,7 @@ func decodeStrategyBlock(block *hcl.Block) (rolloutStrategy, hcl.Diagnostics) {
 		s, diags = decodeBlueGreen(block)
 	default:
 		known := []string{string(strategy.KindCanary), string(strategy.KindBlueGreen)}
-		return s, faults("Unknown strategy", block.LabelRanges[0], "There is no strategy %q: write %s.%s", name, quoted(known), didYouMean(name, known))
+		return s, faults("Unknown strategy", block.LabelRanges[0], "There is no strategy %q: write %s.%s", name, quoted(known), strategy.DidYouMean(name, known))
 	}
 	if len(s.steps) > maxSteps {
 		diags = append(diags, fault("Too many steps", block.DefRange, "There are %d steps; a strategy has at most %d.", len(s.steps), maxSteps))

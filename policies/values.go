@@ -61,7 +61,7 @@ func wordOf(name string, words []string, expr hcl.Expression) (string, hcl.Diagn
 	if slices.Contains(words, s) {
 		return s, nil
 	}
-	return "", faults("Unknown value", expr.Range(), "%s must be %s.%s", name, quoted(words), didYouMean(s, words))
+	return "", faults("Unknown value", expr.Range(), "%s must be %s.%s", name, quoted(words), strategy.DidYouMean(s, words))
 }
 
 // boolOf is true or false.

@@ -3,6 +3,8 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/drover-dev/drover/strategy"
 )
@@ -68,7 +70,7 @@ func (l *Loop) refuseUnknown() {
 	for release, r := range l.asked {
 		if release != "" && l.releases[release] == nil {
 			delete(l.asked, release)
-			r.answer(strategy.Rollout{}, fmt.Errorf("there is no release %q, neither in Git nor in the ledger", release))
+			r.answer(strategy.Rollout{}, fmt.Errorf("there is no release %q, neither in Git nor in the ledger%s", release, strategy.Meant(release, slices.Sorted(maps.Keys(l.releases)))))
 		}
 	}
 }

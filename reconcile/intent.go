@@ -206,7 +206,7 @@ func ServiceOf(job strategy.JobSpec, t strategy.Traffic) (service, problem strin
 	case t.Service != "" && slices.Contains(names, t.Service):
 		return t.Service, ""
 	case t.Service != "":
-		return "", fmt.Sprintf("traffic names the service %q, but the job has %s", t.Service, list(names))
+		return "", fmt.Sprintf("traffic names the service %q, but the job has %s%s", t.Service, list(names), strategy.Meant(t.Service, names))
 	case len(names) == 1:
 		return names[0], ""
 	case len(names) == 0:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/drover-dev/drover/strategy"
@@ -74,5 +76,5 @@ func (l *Loop) router(name string) (Traffic, error) {
 	if name == "" {
 		return Traffic{}, fmt.Errorf("no router is configured: declare one in drover.hcl")
 	}
-	return Traffic{}, fmt.Errorf("router %q is not declared in drover.hcl", name)
+	return Traffic{}, fmt.Errorf("router %q is not declared in drover.hcl%s", name, strategy.Meant(name, slices.Sorted(maps.Keys(l.opts.Routers))))
 }

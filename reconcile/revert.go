@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -273,11 +274,11 @@ func (l *Loop) Rollback(ctx context.Context, release, by string) (string, error)
 	}
 	d, problem := l.intent.desired(release)
 	if d == nil {
-		return "", fmt.Errorf("roll back %q: %s", release, problem)
+		return "", fmt.Errorf("roll back %q: %s%s", release, problem, strategy.Meant(release, slices.Sorted(slices.Values(l.intent.names()))))
 	}
 	t := l.releases[release]
 	if t == nil {
-		return "", fmt.Errorf("roll back %q: nothing is recorded of it, so what was live before is not known", release)
+		return "", fmt.Errorf("roll back %q: nothing is recorded of it, so what was live before is not known%s", release, strategy.Meant(release, slices.Sorted(maps.Keys(l.releases))))
 	}
 	good, ok := t.record.Rollout.Previous(d.Revision)
 	if !ok {

@@ -1,16 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclparse"
+
+	"github.com/drover-dev/drover/policies"
+	"github.com/drover-dev/drover/strategy"
 )
 
 // config is drover.hcl: where everything outside is, and nothing about releases.
@@ -26,19 +30,6 @@ type config struct {
 	clone string // the folder of the clone below StateDir: each process needs its own
 
 	Ledger string
-}
-
-type gitConfig struct {
-	URL       string         `hcl:"url"`
-	Branch    string         `hcl:"branch,optional"`
-	Path      string         `hcl:"path,optional"`
-	Poll      *hcl.Attribute `hcl:"poll,optional"`
-	TokenEnv  string         `hcl:"token_env,optional"`
-	TokenFile string         `hcl:"token_file,optional"`
-	Name      string         `hcl:"author_name,optional"`
-	Email     string         `hcl:"author_email,optional"`
-
-	poll time.Duration
 }
 
 type nomadConfig struct {
@@ -77,7 +68,6 @@ type httpConfig struct {
 
 const (
 	defaultInstance = "drover"
-	defaultPoll     = 15 * time.Second
 	ledgerNomad     = "nomad"
 	ledgerFile      = "file"
 	routerProxy     = "proxy"
@@ -97,11 +87,12 @@ func readConfig(path string) (*config, error) {
 	file, diags := parser.ParseHCL(source, path)
 	c := &config{}
 	if file != nil && !diags.HasErrors() {
-		diags = append(diags, gohcl.DecodeBody(file.Body, nil, c)...)
+		diags = append(diags, gohcl.DecodeBody(policies.Helpful(file.Body), nil, c)...)
 	}
 	if !diags.HasErrors() {
 		diags = append(diags, c.complete(folder)...)
 	}
+	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int { return cmp.Compare(a.Subject.Start.Byte, b.Subject.Start.Byte) })
 	if diags.HasErrors() {
 		var text strings.Builder
 		if err := hcl.NewDiagnosticTextWriter(&text, parser.Files(), 100, false).WriteDiagnostics(diags); err != nil {
@@ -133,8 +124,8 @@ func (c *config) complete(dir string) hcl.Diagnostics {
 
 // placeIn makes every path that is relative one of the folder that drover.hcl stands in.
 func (c *config) placeIn(dir string) {
-	paths := []*string{&c.StateDir, &c.Git.TokenFile, &c.Nomad.TokenFile, &c.Nomad.CACert, &c.Nomad.CAPath, &c.Nomad.ClientCert, &c.Nomad.ClientKey}
-	if !strings.Contains(c.Git.URL, ":") {
+	paths := []*string{&c.StateDir, &c.Git.TokenFile, &c.Git.SSHKeyFile, &c.Git.KnownHostsFile, &c.Git.SSHPassphraseFile, &c.Nomad.TokenFile, &c.Nomad.CACert, &c.Nomad.CAPath, &c.Nomad.ClientCert, &c.Nomad.ClientKey}
+	if c.Git.isPath() {
 		paths = append(paths, &c.Git.URL)
 	}
 	for i := range c.Routers {
@@ -158,30 +149,8 @@ func (c *config) completeLedger() hcl.Diagnostics {
 	if c.Ledger == ledgerNomad || c.Ledger == ledgerFile {
 		return nil
 	}
-	return hcl.Diagnostics{{
-		Severity: hcl.DiagError, Summary: "Unknown ledger", Subject: c.LedgerIs.Expr.Range().Ptr(),
-		Detail: fmt.Sprintf("ledger is %q: set it to \"nomad\" (Nomad Variables, the default) or \"file\" (in state_dir).", c.Ledger),
-	}}
-}
-
-func (g *gitConfig) complete() hcl.Diagnostics {
-	g.poll = defaultPoll
-	if g.Poll == nil {
-		return nil
-	}
-	var text string
-	if diags := gohcl.DecodeExpression(g.Poll.Expr, nil, &text); diags.HasErrors() {
-		return diags
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d < time.Second {
-		return hcl.Diagnostics{{
-			Severity: hcl.DiagError, Summary: "Invalid poll interval", Subject: g.Poll.Expr.Range().Ptr(),
-			Detail: "poll is a duration of at least one second, such as \"15s\" or \"1m\".",
-		}}
-	}
-	g.poll = d
-	return nil
+	return hcl.Diagnostics{fault("Unknown ledger", c.LedgerIs.Expr.Range(),
+		"ledger is %q: set it to \"nomad\" (Nomad Variables, the default) or \"file\" (in state_dir).%s", c.Ledger, strategy.DidYouMean(c.Ledger, []string{ledgerNomad, ledgerFile}))}
 }
 
 func (c *config) checkRouters() hcl.Diagnostics {
@@ -196,7 +165,7 @@ func (c *config) checkRouters() hcl.Diagnostics {
 			r.Type = routerProxy
 		}
 		if r.Type != routerProxy {
-			fault(*r, "Unknown router type", fmt.Sprintf("Router %q is of type %q; this version of Drover steers \"proxy\", its own.", r.Name, r.Type))
+			fault(*r, "Unknown router type", fmt.Sprintf("Router %q is of type %q; this version of Drover steers \"proxy\", its own.%s", r.Name, r.Type, strategy.DidYouMean(r.Type, []string{routerProxy})))
 		}
 		if names[r.Name] {
 			fault(*r, "Duplicate router", fmt.Sprintf("There is another router %q: give each a name of its own.", r.Name))
@@ -228,25 +197,4 @@ func (r *routerConfig) checkInstances() hcl.Diagnostics {
 		return nil
 	}
 	return hcl.Diagnostics{fault}
-}
-
-// token is the secret for Git, from the environment or a file; "" when none is configured.
-func (g *gitConfig) token() (string, error) {
-	switch {
-	case g.TokenEnv != "" && g.TokenFile != "":
-		return "", errors.New("git: both token_env and token_file are set: leave one out")
-	case g.TokenEnv != "":
-		token := os.Getenv(g.TokenEnv)
-		if token == "" {
-			return "", fmt.Errorf("git: the environment variable %s (token_env) is not set", g.TokenEnv)
-		}
-		return token, nil
-	case g.TokenFile != "":
-		text, err := os.ReadFile(g.TokenFile)
-		if err != nil {
-			return "", fmt.Errorf("git: read token_file: %w", err)
-		}
-		return strings.TrimSpace(string(text)), nil
-	}
-	return "", nil
 }

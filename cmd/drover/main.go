@@ -74,7 +74,11 @@ func dispatch(ctx context.Context, c *console, args []string) int {
 			return cmd.run(ctx, c, args[1:])
 		}
 	}
-	fmt.Fprintf(c.err, "drover: there is no command %q\n\n", args[0])
+	var names []string
+	for _, cmd := range commands() {
+		names = append(names, cmd.name)
+	}
+	fmt.Fprintf(c.err, "drover: there is no command %q%s\n\n", args[0], strategy.Meant(args[0], names))
 	usage(c.err)
 	return 1
 }

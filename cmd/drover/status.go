@@ -25,9 +25,13 @@ func runStatus(ctx context.Context, c *console, args []string) int {
 		return c.fail(err)
 	}
 	if only := f.Arg(0); only != "" {
+		recorded := make([]string, 0, len(rollouts))
+		for _, r := range rollouts {
+			recorded = append(recorded, r.Release)
+		}
 		rollouts = slices.DeleteFunc(rollouts, func(r strategy.Rollout) bool { return r.Release != only })
 		if len(rollouts) == 0 {
-			return c.fail(fmt.Errorf("nothing is recorded of a release %q", only))
+			return c.fail(fmt.Errorf("nothing is recorded of a release %q%s", only, strategy.Meant(only, recorded)))
 		}
 	}
 	switch {

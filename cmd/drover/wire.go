@@ -28,19 +28,7 @@ func wire(c *config, logger *slog.Logger, registry prometheus.Registerer) (recon
 	if err != nil {
 		return reconcile.Options{}, err
 	}
-	// Read once to say early that it is missing, and again whenever the remote rejects it.
-	token, err := c.Git.token()
-	if err != nil {
-		return reconcile.Options{}, err
-	}
-	var readToken func(context.Context) (string, error)
-	if token != "" {
-		readToken = func(context.Context) (string, error) { return c.Git.token() }
-	}
-	repository, err := git.New(git.Config{
-		URL: c.Git.URL, Branch: c.Git.Branch, ReadToken: readToken, StateDir: filepath.Join(c.StateDir, c.clone),
-		Author: git.Author{Name: c.Git.Name, Email: c.Git.Email}, Logger: logger,
-	})
+	repository, err := c.Git.open(git.Config{StateDir: filepath.Join(c.StateDir, c.clone), Logger: logger})
 	if err != nil {
 		return reconcile.Options{}, err
 	}
@@ -150,7 +138,11 @@ func (c *config) router(name string) (*routerConfig, error) {
 		if name == "" {
 			return nil, errors.New("no router is declared in the configuration: add a router block")
 		}
-		return nil, fmt.Errorf("router %q is not declared in the configuration", name)
+		var names []string
+		for _, r := range c.Routers {
+			names = append(names, r.Name)
+		}
+		return nil, fmt.Errorf("router %q is not declared in the configuration%s", name, strategy.Meant(name, names))
 	}
 	return &c.Routers[n], nil
 }

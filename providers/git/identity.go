@@ -66,11 +66,11 @@ func (i *identity) parse(content []byte) (ssh.Signer, error) {
 	signer, err := ssh.ParsePrivateKey(content)
 	if missing := new(ssh.PassphraseMissingError); errors.As(err, &missing) {
 		if i.passphrase == "" {
-			return nil, errors.New("it is encrypted: give its passphrase in the environment, and name the variable in git.ssh_passphrase_env")
+			return nil, errors.New("it is encrypted: give its passphrase in the environment, and name the variable in git.ssh_passphrase_env, or the file that holds it in git.ssh_passphrase_file")
 		}
 		signer, err = ssh.ParsePrivateKeyWithPassphrase(content, []byte(i.passphrase))
 		if errors.Is(err, x509.IncorrectPasswordError) {
-			return nil, errors.New("the passphrase does not open it: check the variable that git.ssh_passphrase_env names")
+			return nil, errors.New("the passphrase does not open it: check what git.ssh_passphrase_env or git.ssh_passphrase_file names")
 		}
 	}
 	if err == nil {

@@ -24,7 +24,7 @@ func (h *hostKeys) load(address string) (*knownhosts.HostKeyDB, error) {
 	db, err := knownhosts.NewDB(h.file)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, fmt.Errorf("there is no file of known ssh hosts at %s: make it with %s, compare the fingerprints with those that the host publishes, or set git.ssh_known_hosts: %w", h.file, scan(address, h.file), err)
+		return nil, fmt.Errorf("there is no file of known ssh hosts at %s: make it with %s, compare the fingerprints with those that the host publishes, or set git.known_hosts_file: %w", h.file, scan(address, h.file), err)
 	case err != nil:
 		return nil, fmt.Errorf("read the known ssh hosts of %s: %w", h.file, err)
 	}

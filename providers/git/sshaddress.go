@@ -72,7 +72,7 @@ func (c *Config) completeSSH(at address) error {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return fmt.Errorf("find ~/.ssh/known_hosts (%w): set git.ssh_known_hosts", err)
+		return fmt.Errorf("find ~/.ssh/known_hosts (%w): set git.known_hosts_file", err)
 	}
 	c.SSHKnownHosts = filepath.Join(home, ".ssh", "known_hosts")
 	return nil

@@ -117,8 +117,28 @@ func warnings(job *api.Job, source strategy.JobSource) []string {
 	if !versionDeclared.MatchString(source.Jobspec) && !strings.HasPrefix(strings.TrimSpace(source.Jobspec), "{") {
 		said = append(said, fmt.Sprintf("%s declares no variable \"version\": the release's version changes nothing in the job", source.Path))
 	}
+	said = append(said, undeclared(source)...)
 	for _, group := range job.TaskGroups {
 		said = append(said, groupWarnings(job, group)...)
+	}
+	return said
+}
+
+var declaration = regexp.MustCompile(`(?m)^\s*variable\s+"?([^"\s{]+)"?\s*\{`)
+
+// undeclared are the variables that the release sets and the jobspec does not know: most often they are mistyped.
+func undeclared(source strategy.JobSource) []string {
+	if strings.HasPrefix(strings.TrimSpace(source.Jobspec), "{") {
+		return nil
+	}
+	var declared, said []string
+	for _, match := range declaration.FindAllStringSubmatch(source.Jobspec, -1) {
+		declared = append(declared, match[1])
+	}
+	for _, name := range variablesSet(source) {
+		if name != "version" && !slices.Contains(declared, name) {
+			said = append(said, fmt.Sprintf("the release sets the variable %q, which %s does not declare%s", name, source.Path, strategy.Meant(name, declared)))
+		}
 	}
 	return said
 }

@@ -99,6 +99,24 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+func TestUndeclaredVariables(t *testing.T) {
+	source := strategy.JobSource{
+		Path: "web.hcl", Jobspec: "variable \"version\" {}\nvariable replicas {\n  default = 3\n}\n",
+		Variables: "datacenter = \"dc1\"\nreplcas = 4\nreplicas = 4\nversion = \"1\"\n",
+	}
+	want := []string{
+		`the release sets the variable "datacenter", which web.hcl does not declare`,
+		`the release sets the variable "replcas", which web.hcl does not declare: did you mean "replicas"?`,
+	}
+	if diff := cmp.Diff(want, warnings(webJob(), source)); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+	source.Jobspec = `{"Job": {}}`
+	if got := warnings(webJob(), source); len(got) != 0 {
+		t.Errorf("got %q of a jobspec in JSON, which is not looked into", got)
+	}
+}
+
 func TestServices(t *testing.T) {
 	job := webJob()
 	if diff := cmp.Diff([]string{"web", "web-g-t"}, nomadServices(job, job.TaskGroups[0])); diff != "" {

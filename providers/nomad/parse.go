@@ -153,8 +153,8 @@ func explain(source strategy.JobSource, line string, inVariables bool) string {
 	switch {
 	case strings.HasPrefix(summary, "Unset variable"):
 		name := quoted(summary)
-		return fmt.Sprintf("%s%s: the variable %q is not set: give it in the release's variables block or in a var file, or declare a default",
-			source.Path, declaredAt(source.Jobspec, name), name)
+		return fmt.Sprintf("%s%s: the variable %q is not set: give it in the release's variables block or in a var file, or declare a default%s",
+			source.Path, declaredAt(source.Jobspec, name), name, setInstead(source, name))
 	case summary == "Undefined variable":
 		return "" // A variable that the jobspec does not declare is no mistake; it is only said along with one.
 	case summary == "Invalid value for variable":
@@ -200,6 +200,31 @@ func fileFunction(summary, detail string) string {
 		}
 	}
 	return ""
+}
+
+// setInstead names the variable that the release sets, and the jobspec does not declare, when it is probably this one.
+func setInstead(source strategy.JobSource, name string) string {
+	var stray []string
+	for _, set := range variablesSet(source) {
+		if declaredAt(source.Jobspec, set) == "" {
+			stray = append(stray, set)
+		}
+	}
+	if meant := strategy.DidYouMean(name, stray); meant != "" {
+		return fmt.Sprintf(" (the release sets %q)", quoted(meant))
+	}
+	return ""
+}
+
+// variablesSet are the names of the input variables that the release sets.
+func variablesSet(source strategy.JobSource) []string {
+	var names []string
+	for line := range strings.Lines(source.Variables) {
+		if name, _, ok := strings.Cut(line, " = "); ok {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // declaredAt is ":line" of the variable's declaration, or "".

@@ -12,7 +12,7 @@ func TestInvalid(t *testing.T) {
 	source := strategy.JobSource{
 		Path:      "web/web.nomad.hcl",
 		Jobspec:   "job \"web\" {\n}\n\nvariable \"image\" {\n}\n",
-		Variables: "image = \"x\"\nreplicas = \"many\"\n",
+		Variables: "image = \"x\"\nimgae = \"y\"\nreplicas = \"many\"\n",
 	}
 	tests := []struct {
 		name, body string
@@ -22,7 +22,7 @@ func TestInvalid(t *testing.T) {
 		{
 			"unset variable",
 			`Failed to parse job: <nil>: Unset variable "image"; A used variable must be set or have a default value.`,
-			[]string{"web/web.nomad.hcl:4: ", `the variable "image" is not set`, "variables block"},
+			[]string{"web/web.nomad.hcl:4: ", `the variable "image" is not set`, "variables block", `(the release sets "imgae")`},
 			nil,
 		},
 		{
