@@ -22,6 +22,7 @@ func decodeBlueGreen(block *hcl.Block) (rolloutStrategy, hcl.Diagnostics) {
 	s := rolloutStrategy{kind: strategy.KindBlueGreen, standby: defaultStandby}
 	content, diags := block.Body.Content(blueGreenSchema)
 	attrs := content.Attributes
+	s.places = placesOf(content)
 	var bake time.Duration
 	var d hcl.Diagnostics
 	if attr := attrs["bake"]; attr == nil {

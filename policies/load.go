@@ -26,16 +26,27 @@ type Options struct {
 // its release wherever that can be told, also when the file does not parse. A release whose policy or var file is
 // broken is not returned, and has a mistake of its own. The tree is not changed, and not kept.
 func Load(tree strategy.Tree, opts Options) ([]strategy.Release, []strategy.Mistake) {
-	l := &loader{
-		tree:     tree,
-		parsed:   map[string]parsedFile{},
-		files:    map[string]*hcl.File{},
-		texts:    map[string]string{},
-		varFiles: map[string]varFile{},
-		folders:  map[string][]string{},
-		claims:   map[string][]blockLabel{},
+	l := &loader{tree: tree}
+	l.load(opts)
+	return l.releases, l.mistakes
+}
+
+// LoadWithOrigins is Load, and tells besides where the values of every release that is returned were written, by the
+// name of the release.
+func LoadWithOrigins(tree strategy.Tree, opts Options) ([]strategy.Release, map[string]Origins, []strategy.Mistake) {
+	l := &loader{tree: tree, origins: map[string]Origins{}}
+	l.load(opts)
+	found := map[string]Origins{}
+	for _, r := range l.releases {
+		found[r.Name] = l.origins[r.Name]
 	}
-	paths := slices.Sorted(maps.Keys(tree))
+	return l.releases, found, l.mistakes
+}
+
+func (l *loader) load(opts Options) {
+	l.parsed, l.files, l.texts, l.varFiles = map[string]parsedFile{}, map[string]*hcl.File{}, map[string]string{}, map[string]varFile{}
+	l.folders, l.claims = map[string][]string{}, map[string][]blockLabel{}
+	paths := slices.Sorted(maps.Keys(l.tree))
 	for _, p := range paths {
 		folder := path.Dir(p)
 		l.folders[folder] = append(l.folders[folder], p)
@@ -48,7 +59,6 @@ func Load(tree strategy.Tree, opts Options) ([]strategy.Release, []strategy.Mist
 	slices.SortStableFunc(l.mistakes, func(a, b strategy.Mistake) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Release, b.Release))
 	})
-	return l.releases, l.mistakes
 }
 
 // loader is one call of Load: what it reads, and what it found so far.
@@ -66,6 +76,7 @@ type loader struct {
 
 	claims   map[string][]blockLabel // where each release name is used
 	releases []strategy.Release
+	origins  map[string]Origins // by release; nil when nobody asks
 	mistakes []strategy.Mistake
 }
 

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -143,6 +144,43 @@ func TestNativeAndJSONAreEqual(t *testing.T) {
 	got[0].Path, got[0].Files = want[0].Path, want[0].Files
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("JSON differs from native syntax (-native +json):\n%s", diff)
+	}
+}
+
+// TestOrigins compares where every value of the releases of testdata/good was written with the golden list beside each.
+func TestOrigins(t *testing.T) {
+	files, err := filepath.Glob("testdata/good/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("found %d archives, error %v", len(files), err)
+	}
+	for _, file := range files {
+		tree, comment := archiveTree(t, file)
+		releases, origins, _ := policies.LoadWithOrigins(tree, policies.Options{Path: header(comment, "path")})
+		if len(origins) != len(releases) {
+			t.Errorf("%s: %d releases, and origins of %d", file, len(releases), len(origins))
+		}
+		var got strings.Builder
+		for _, r := range releases {
+			for _, name := range slices.Sorted(maps.Keys(origins[r.Name])) {
+				fmt.Fprintf(&got, "%s %s: %s\n", r.Name, name, origins[r.Name][name])
+			}
+		}
+		golden := strings.TrimSuffix(file, ".txtar") + ".origins"
+		if *update {
+			if err := os.WriteFile(golden, []byte(got.String()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got.String()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", golden, diff)
+		}
+	}
+	if got := (policies.Origin{}).String(); got != "built-in default" {
+		t.Errorf("the zero origin is called %q", got)
 	}
 }
 

@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"cmp"
 	"path"
 	"regexp"
 	"slices"
@@ -59,14 +60,24 @@ func (l *loader) decodeReleaseBlock(block *hcl.Block) (strategy.Release, hcl.Dia
 		r.HoldAt = &at
 		diags = append(diags, d...)
 	}
+	said := places{}
+	said.note("", attrs, "version", "jobspec", "policy", "var_files", "namespace", "attempt", "hold_at")
 	blocks := content.Blocks.ByType()
+	if variables := blocks["variables"]; len(variables) > 0 {
+		said["variables"] = variables[0].DefRange
+	}
 	if traffic, d := single(blocks["traffic"]); traffic != nil {
 		diags = append(diags, d...)
-		r.Traffic, d = decodeTrafficBlock(traffic)
+		r.Traffic, d = decodeTrafficBlock(traffic, said)
 		diags = append(diags, d...)
 	}
 	diags = append(diags, l.decodeInputs(&r, block.DefRange, attrs["var_files"], blocks["variables"])...)
-	diags = append(diags, l.decodePlan(&r, block, content)...)
+	origins, d := l.decodePlan(&r, block, content)
+	diags = append(diags, d...)
+	if l.origins != nil {
+		origins.add(said)
+		l.origins[r.Name] = origins
+	}
 
 	r.Files = append(r.Files, file)
 	slices.Sort(r.Files)
@@ -136,10 +147,12 @@ func (l *loader) fileOf(name, want string, expr hcl.Expression) (string, hcl.Dia
 
 var trafficSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "router"}, {Name: "service"}}}
 
-// decodeTrafficBlock reads which router divides the traffic of which service. Whether they exist is for others to say.
-func decodeTrafficBlock(block *hcl.Block) (strategy.Traffic, hcl.Diagnostics) {
+// decodeTrafficBlock reads which router divides the traffic of which service, and notes where it stands. Whether they exist
+// is for others to say.
+func decodeTrafficBlock(block *hcl.Block, said places) (strategy.Traffic, hcl.Diagnostics) {
 	var t strategy.Traffic
 	content, diags := block.Body.Content(trafficSchema)
+	said.note("traffic.", content.Attributes, "router", "service")
 	if attr := content.Attributes["router"]; attr != nil {
 		var d hcl.Diagnostics
 		t.Router, d = stringOf("router", `the name of a router in Drover's configuration, such as "edge"`, attr.Expr)
@@ -154,7 +167,7 @@ func decodeTrafficBlock(block *hcl.Block) (strategy.Traffic, hcl.Diagnostics) {
 }
 
 // decodePlan reads the release's own settings and completes them from its policy and the defaults.
-func (l *loader) decodePlan(r *strategy.Release, block *hcl.Block, content *hcl.BodyContent) hcl.Diagnostics {
+func (l *loader) decodePlan(r *strategy.Release, block *hcl.Block, content *hcl.BodyContent) (Origins, hcl.Diagnostics) {
 	own, diags := decodeSettings(content)
 	var shared settings
 	at := block.DefRange
@@ -168,8 +181,11 @@ func (l *loader) decodePlan(r *strategy.Release, block *hcl.Block, content *hcl.
 		diags = append(diags, d...)
 	}
 	if diags.HasErrors() {
-		return diags // what is merged of it would only be wrong again
+		return Origins{}, diags // what is merged of it would only be wrong again
 	}
 	r.Plan, diags = own.under(shared, l.standard, at)
-	return diags
+	if drift := cmp.Or(own.drift, shared.drift); drift != nil {
+		r.Drift = *drift
+	}
+	return own.origins(shared), diags
 }

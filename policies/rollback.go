@@ -22,14 +22,16 @@ type rollbackRule struct {
 	commit *strategy.CommitMode
 	issue  *bool
 	labels *[]string
+	places places
 }
 
 var rollbackSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "commit"}, {Name: "issue"}, {Name: "labels"}}}
 
 // decodeRollbackBlock reads what is said to people and to Git after a rollback.
 func decodeRollbackBlock(block *hcl.Block) (rollbackRule, hcl.Diagnostics) {
-	var r rollbackRule
+	r := rollbackRule{places: places{}}
 	content, diags := block.Body.Content(rollbackSchema)
+	r.places.note("rollback.", content.Attributes, "commit", "issue", "labels")
 	if attr := content.Attributes["commit"]; attr != nil {
 		word, d := wordOf("commit", []string{string(strategy.CommitPush), string(strategy.CommitPullRequest), string(strategy.CommitNone)}, attr.Expr)
 		diags = append(diags, d...)

@@ -2,6 +2,7 @@ package policies
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,6 +21,8 @@ type settings struct {
 	smokes      []smokeRule
 	rollback    rollbackRule
 	maxDuration *time.Duration
+	drift       *strategy.Drift
+	places      places // of what stands outside of the strategy, the gates and the checks
 	// at is where the time of the rollout is decided, for complaints about it.
 	at *hcl.Range
 }
@@ -27,7 +30,7 @@ type settings struct {
 // settingsSchema is the part of the schema that policies and releases have in common.
 func settingsSchema() hcl.BodySchema {
 	return hcl.BodySchema{
-		Attributes: []hcl.AttributeSchema{{Name: "max_duration"}},
+		Attributes: []hcl.AttributeSchema{{Name: "max_duration"}, {Name: "drift"}},
 		Blocks: []hcl.BlockHeaderSchema{
 			{Type: "strategy", LabelNames: []string{"name"}},
 			{Type: "gate", LabelNames: []string{"name"}},
@@ -39,7 +42,8 @@ func settingsSchema() hcl.BodySchema {
 
 // decodeSettings reads what settingsSchema names.
 func decodeSettings(content *hcl.BodyContent) (settings, hcl.Diagnostics) {
-	var s settings
+	s := settings{places: places{}}
+	s.places.note("", content.Attributes, "max_duration", "drift")
 	var diags hcl.Diagnostics
 	blocks := content.Blocks.ByType()
 
@@ -57,6 +61,7 @@ func decodeSettings(content *hcl.BodyContent) (settings, hcl.Diagnostics) {
 	if block, d := single(blocks["rollback"]); block != nil {
 		diags = append(diags, d...)
 		s.rollback, d = decodeRollbackBlock(block)
+		maps.Copy(s.places, s.rollback.places)
 		diags = append(diags, d...)
 	}
 	if attr := content.Attributes["max_duration"]; attr != nil {
@@ -66,6 +71,12 @@ func decodeSettings(content *hcl.BodyContent) (settings, hcl.Diagnostics) {
 			diags = append(diags, fault("Empty duration", attr.Expr.Range(), "max_duration must be above 0: a rollout needs time."))
 		}
 		s.maxDuration, s.at = &limit, attr.Range.Ptr()
+	}
+	if attr := content.Attributes["drift"]; attr != nil {
+		word, d := wordOf("drift", []string{string(strategy.DriftReport), string(strategy.DriftCorrect)}, attr.Expr)
+		diags = append(diags, d...)
+		answer := strategy.Drift(word)
+		s.drift = &answer
 	}
 	return s, diags
 }

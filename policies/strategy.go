@@ -18,6 +18,7 @@ type rolloutStrategy struct {
 	steps    []strategy.Step
 	standby  time.Duration
 	canaries strategy.Canaries
+	places   places
 }
 
 // decodeStrategyBlock reads a strategy, each kind of which has a schema of its own.
@@ -33,6 +34,7 @@ func decodeStrategyBlock(block *hcl.Block) (rolloutStrategy, hcl.Diagnostics) {
 		known := []string{string(strategy.KindCanary), string(strategy.KindBlueGreen)}
 		return s, faults("Unknown strategy", block.LabelRanges[0], "There is no strategy %q: write %s.%s", name, quoted(known), strategy.DidYouMean(name, known))
 	}
+	s.places["strategy"] = block.LabelRanges[0]
 	if len(s.steps) > maxSteps {
 		diags = append(diags, fault("Too many steps", block.DefRange, "There are %d steps; a strategy has at most %d.", len(s.steps), maxSteps))
 	}
@@ -49,6 +51,7 @@ var canarySchema = &hcl.BodySchema{
 func decodeCanary(block *hcl.Block) (rolloutStrategy, hcl.Diagnostics) {
 	s := rolloutStrategy{kind: strategy.KindCanary}
 	content, diags := block.Body.Content(canarySchema)
+	s.places = placesOf(content)
 	weights, bake := content.Attributes["weights"], content.Attributes["bake"]
 	var d hcl.Diagnostics
 	switch {
@@ -73,6 +76,16 @@ func decodeCanary(block *hcl.Block) (rolloutStrategy, hcl.Diagnostics) {
 		diags = append(diags, fault("Unfitting attribute", attr.NameRange, "In strategy \"canary\" bake is that of every step. Leave step_bake out, or write step blocks."))
 	}
 	return s, diags
+}
+
+// placesOf is where the attributes of a strategy stand, and the first of its step blocks.
+func placesOf(content *hcl.BodyContent) places {
+	p := places{}
+	p.note("", content.Attributes, "weights", "bake", "canaries", "standby", "step_bake")
+	if len(content.Blocks) > 0 {
+		p["step"] = content.Blocks[0].DefRange
+	}
+	return p
 }
 
 // saidTwice refuses the attributes that step blocks stand in for.
