@@ -12,7 +12,7 @@ func TestInvalid(t *testing.T) {
 	source := strategy.JobSource{
 		Path:      "web/web.nomad.hcl",
 		Jobspec:   "job \"web\" {\n}\n\nvariable \"image\" {\n}\n",
-		Variables: "image = \"x\"\nimgae = \"y\"\nreplicas = \"many\"\n",
+		Variables: "image = \"x\"\nreplicas = \"many\"\nimgae = \"y\"\n",
 	}
 	tests := []struct {
 		name, body string
