@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -35,7 +34,13 @@ var stateDirs = []string{"state", "alloc", "mounts", "data"}
 // Agent is a Nomad agent that runs.
 type Agent struct {
 	Address string // of its HTTP API, http://127.0.0.1:port
+	Node    string // id of its client
 
+	kind    kind
+	server  *Agent // of one that joined
+	name    string // of its node
+	ports   ports
+	binary  string
 	client  *api.Client
 	command *exec.Cmd
 	exited  chan struct{} // closed when the process is gone
@@ -71,18 +76,30 @@ func Binary() (string, error) {
 // Start starts an agent from a Nomad binary, with its configuration, log and state below dir, and returns when it takes
 // jobs. The agent runs until Stop; ctx bounds only the start.
 func Start(ctx context.Context, dir, binary string) (*Agent, error) {
-	binary, err := filepath.Abs(binary)
-	if err != nil {
+	return start(ctx, &Agent{kind: forgetful, dir: dir, binary: binary})
+}
+
+// StartDurable is as Start, but what the agent knows is on disk: it outlives Halt, and so do the tasks.
+func StartDurable(ctx context.Context, dir, binary string) (*Agent, error) {
+	return start(ctx, &Agent{kind: durable, dir: dir, binary: binary})
+}
+
+// Join starts another client of the agent's server, with its state below dir. It is stopped by itself, before the agent.
+func (a *Agent) Join(ctx context.Context, dir string) (*Agent, error) {
+	return start(ctx, &Agent{kind: joined, server: a, dir: dir, binary: a.binary})
+}
+
+func start(ctx context.Context, a *Agent) (*Agent, error) {
+	var err error
+	if a.binary, err = filepath.Abs(a.binary); err != nil {
 		return nil, fmt.Errorf("start nomad: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	ports, err := freePorts(3)
-	if err != nil {
+	if a.ports, err = freePorts(); err != nil {
 		return nil, fmt.Errorf("start nomad: %w", err)
 	}
-	a := &Agent{Address: "http://127.0.0.1:" + strconv.Itoa(ports[0]), exited: make(chan struct{}), dir: dir}
-	if err := a.launch(binary, ports); err != nil {
+	a.Address = "http://127.0.0.1:" + strconv.Itoa(a.ports.http)
+	a.name = "node-" + strconv.Itoa(a.ports.http)
+	if err := a.launch(); err != nil {
 		return nil, fmt.Errorf("start nomad: %w", err)
 	}
 	config := api.DefaultConfig()
@@ -100,77 +117,54 @@ func Start(ctx context.Context, dir, binary string) (*Agent, error) {
 // Client is a client of the agent.
 func (a *Agent) Client() *api.Client { return a.client }
 
-func (a *Agent) launch(binary string, ports []int) error {
+func (a *Agent) launch() error {
 	for _, sub := range stateDirs {
 		if err := os.MkdirAll(filepath.Join(a.dir, sub), 0o755); err != nil {
 			return fmt.Errorf("make its directory: %w", err)
 		}
 	}
 	path := filepath.Join(a.dir, "agent.hcl")
-	if err := os.WriteFile(path, []byte(a.config(ports)), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(a.config()), 0o600); err != nil {
 		return fmt.Errorf("write its configuration: %w", err)
 	}
 	var err error
-	if a.log, err = os.Create(filepath.Join(a.dir, "agent.log")); err != nil {
+	if a.log, err = os.OpenFile(filepath.Join(a.dir, "agent.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
 		return fmt.Errorf("open its log: %w", err)
+	}
+	args := []string{"agent", "-bind", "127.0.0.1", "-config", path}
+	if a.kind == forgetful {
+		args = append(args, "-dev")
 	}
 	// The variable marks the helpers that the agent starts; see killBelow.
 	//nolint:noctx // the agent outlives the context that bounds its start
-	a.command = exec.Command(binary, "agent", "-dev", "-bind", "127.0.0.1", "-config", path)
+	a.command = exec.Command(a.binary, args...)
 	a.command.Stdout, a.command.Stderr = a.log, a.log
 	a.command.Env = append(os.Environ(), "DROVER_AGENT_DIR="+a.dir)
 	// A group of its own: an interrupt at the terminal must not end it before its tasks.
 	a.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := a.command.Start(); err != nil {
-		return errors.Join(fmt.Errorf("run %s: %w", binary, err), a.log.Close())
+		return errors.Join(fmt.Errorf("run %s: %w", a.binary, err), a.log.Close())
 	}
+	command, exited := a.command, make(chan struct{})
+	a.exited = exited
 	go func() {
-		defer close(a.exited)
-		_ = a.command.Wait()
+		defer close(exited)
+		_ = command.Wait()
 	}()
 	return nil
 }
 
-// config keeps the agent from looking for clouds and registries, and lets it run any program.
-func (a *Agent) config(ports []int) string {
-	return fmt.Sprintf(`log_level            = "INFO"
-disable_update_check = true
-data_dir             = %q
-
-ports {
-  http = %d
-  rpc  = %d
-  serf = %d
-}
-
-plugin "raw_exec" {
-  config {
-    enabled = true
-  }
-}
-
-client {
-  state_dir         = %q
-  alloc_dir         = %q
-  alloc_mounts_dir  = %q
-  cpu_total_compute = 16000
-  memory_total_mb   = 16000
-
-  options = {
-    "fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean,vault,consul,cni_plugins,bridge"
-  }
-}
-`, filepath.Join(a.dir, "data"), ports[0], ports[1], ports[2], filepath.Join(a.dir, "state"), filepath.Join(a.dir, "alloc"), filepath.Join(a.dir, "mounts"))
-}
-
-// waitReady waits until there is a leader and a node that takes allocations.
+// waitReady waits until there is a leader and the agent's own node takes allocations.
 func (a *Agent) waitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		nodes, _, err := a.client.Nodes().List((&api.QueryOptions{}).WithContext(ctx))
 		for _, node := range nodes {
-			if node.Status == "ready" && node.Drivers["raw_exec"] != nil && node.Drivers["raw_exec"].Healthy {
+			if node.Name == a.name && node.Status == "ready" && node.Drivers["raw_exec"] != nil && node.Drivers["raw_exec"].Healthy {
+				a.Node = node.ID
 				return nil
 			}
 		}
@@ -187,13 +181,18 @@ func (a *Agent) waitReady(ctx context.Context) error {
 // Purge takes a job away and waits until nothing of it is left to be placed or to end. A job that is not there is no
 // error.
 func (a *Agent) Purge(ctx context.Context, job string) error {
-	if _, _, err := a.client.Jobs().Deregister(job, true, (&api.WriteOptions{}).WithContext(ctx)); err != nil && !isNotFound(err) {
+	return a.PurgeIn(ctx, api.DefaultNamespace, job)
+}
+
+// PurgeIn is Purge in another namespace than the default one.
+func (a *Agent) PurgeIn(ctx context.Context, namespace, job string) error {
+	if _, _, err := a.client.Jobs().Deregister(job, true, (&api.WriteOptions{Namespace: namespace}).WithContext(ctx)); err != nil && !isNotFound(err) {
 		return fmt.Errorf("purge job %s: %w", job, err)
 	}
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		quiet, err := a.isQuiet(ctx, job)
+		quiet, err := a.isQuiet(ctx, namespace, job)
 		if err != nil {
 			return fmt.Errorf("purge job %s: %w", job, err)
 		}
@@ -209,8 +208,9 @@ func (a *Agent) Purge(ctx context.Context, job string) error {
 }
 
 // isQuiet tells whether no evaluation of the job is under way and no allocation of it runs.
-func (a *Agent) isQuiet(ctx context.Context, job string) (bool, error) {
-	evaluations, _, err := a.client.Jobs().Evaluations(job, (&api.QueryOptions{}).WithContext(ctx))
+func (a *Agent) isQuiet(ctx context.Context, namespace, job string) (bool, error) {
+	q := (&api.QueryOptions{Namespace: namespace}).WithContext(ctx)
+	evaluations, _, err := a.client.Jobs().Evaluations(job, q)
 	if err != nil {
 		return false, fmt.Errorf("read its evaluations: %w", err)
 	}
@@ -219,7 +219,7 @@ func (a *Agent) isQuiet(ctx context.Context, job string) (bool, error) {
 			return false, nil
 		}
 	}
-	allocs, _, err := a.client.Jobs().Allocations(job, true, (&api.QueryOptions{}).WithContext(ctx))
+	allocs, _, err := a.client.Jobs().Allocations(job, true, q)
 	if err != nil {
 		return false, fmt.Errorf("read its allocations: %w", err)
 	}
@@ -236,7 +236,8 @@ func isNotFound(err error) bool {
 	return errors.As(err, &response) && response.StatusCode() == http.StatusNotFound
 }
 
-// Stop ends every job with its tasks, then the agent, and removes its state. Its log stays. It may be called again.
+// Stop ends every job with its tasks, then the agent, and removes its state. Its log stays. It may be called again. Of an
+// agent that joined only its own tasks end.
 func (a *Agent) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
@@ -244,7 +245,7 @@ func (a *Agent) Stop() error {
 	select {
 	case <-a.exited:
 	default:
-		problems = append(problems, a.purgeAll(ctx), a.end())
+		problems = append(problems, a.Thaw(), a.purgeAll(ctx), a.end())
 	}
 	problems = append(problems, killBelow(a.dir), unmountBelow(a.dir))
 	for _, sub := range stateDirs {
@@ -260,7 +261,7 @@ func (a *Agent) Stop() error {
 }
 
 func (a *Agent) purgeAll(ctx context.Context) error {
-	if a.client == nil {
+	if a.client == nil || a.kind == joined {
 		return nil
 	}
 	jobs, _, err := a.client.Jobs().List((&api.QueryOptions{Namespace: "*"}).WithContext(ctx))
@@ -269,7 +270,7 @@ func (a *Agent) purgeAll(ctx context.Context) error {
 	}
 	var problems []error
 	for _, job := range jobs {
-		problems = append(problems, a.Purge(ctx, job.ID))
+		problems = append(problems, a.PurgeIn(ctx, job.JobSummary.Namespace, job.ID))
 	}
 	return errors.Join(problems...)
 }
@@ -299,18 +300,4 @@ func (a *Agent) lastLog() string {
 	}
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
 	return "; the end of its log:\n" + string(bytes.Join(lines[max(0, len(lines)-10):], []byte("\n")))
-}
-
-// freePorts asks the system for ports that nobody listens on. They are held until all are known, so that they differ.
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // It is closed at once.
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer listener.Close()
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
 }
