@@ -80,6 +80,7 @@ type ClusterState struct {
 	Oldest      uint64         // the oldest version that Nomad still keeps: what is older cannot be tagged
 	Count       int            // of the group that serves, as it is live
 	Counts      map[string]int // of every group, as they are live
+	MaxParallel int            // of the group that serves: how many allocations Nomad replaces at a time; 0 when not known
 	Deployment  Deployment
 	Allocs      []Alloc // those that still run or should; old ones that ended are left out
 	Unplaced    string  // why allocations could not be placed; "" when none is waiting

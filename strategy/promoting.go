@@ -48,6 +48,9 @@ func (m *machine) promote() Reason {
 		return why
 	}
 	want := max(min(m.Weight, m.carries()), m.carriedInFull())
+	if m.allReady() && m.endsAtOnce(m.serving(true)) {
+		want = Full
+	}
 	if !m.give(m.split(want, false)) {
 		return m.splitPending()
 	}
@@ -72,13 +75,19 @@ func (m *machine) carriedInFull() Weight {
 	return 0
 }
 
+// endsAtOnce tells whether Nomad may end all old allocations before the router can be told of it: as many as were
+// displaced by canaries, and as many as it replaces at a time. Their share of requests must be on the new ones by then.
+func (m *machine) endsAtOnce(displaced int) bool {
+	return m.serving(true) > 0 && m.serving(false) <= displaced+max(m.o.Cluster.MaxParallel, 1)
+}
+
 // promotedShare follows the ready allocations while old ones are replaced.
 func (m *machine) promotedShare() Weight {
 	fresh, old := m.serving(true), m.serving(false)
 	switch {
 	case fresh == 0:
 		return 0
-	case old == 0, m.Weight == Full:
+	case m.Weight == Full, m.endsAtOnce(0):
 		return Full
 	}
 	return max(m.Weight, Carries(fresh, fresh+old))

@@ -47,6 +47,17 @@ func progressDeadline(job *api.Job) time.Duration {
 	return cmp.Or(longest, defaultProgressDeadline)
 }
 
+// maxParallel is how many allocations of the group Nomad replaces at a time, with its default.
+func maxParallel(job *api.Job, group *api.TaskGroup) int {
+	n := 1
+	for _, update := range []*api.UpdateStrategy{job.Update, group.Update} {
+		if update != nil && update.MaxParallel != nil {
+			n = *update.MaxParallel
+		}
+	}
+	return n
+}
+
 // refusals are the reasons why Drover cannot release the job by canary.
 func refusals(job *api.Job) []string {
 	var why []string

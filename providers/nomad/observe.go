@@ -85,7 +85,7 @@ func (c *Cluster) describe(ctx context.Context, ref strategy.JobRef, all history
 	}
 	group, serving := servingGroup(live.job, service)
 	if group != nil {
-		state.Count = groupCount(group)
+		state.Count, state.MaxParallel = groupCount(group), maxParallel(live.job, group)
 	}
 	state.Check = routerCheck(serving)
 	return state, nil
