@@ -156,7 +156,7 @@ func (m *machine) recall() {
 // theirs is under way nobody knows yet what is stable.
 func (m *machine) takeOver() (Reason, bool) {
 	c := m.o.Cluster
-	if c.Version == m.Stable.Version {
+	if c.Version == m.Stable.Version && m.Stable != (Installed{}) {
 		return Reason{}, false
 	}
 	switch c.Deployment.Status {
