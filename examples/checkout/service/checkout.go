@@ -51,6 +51,7 @@ type checkout struct {
 	version string
 	faults  faults
 	count   atomic.Uint64
+	broken  atomic.Bool // whatever the version
 }
 
 func newHandler(version string, f faults) http.Handler {
@@ -58,6 +59,7 @@ func newHandler(version string, f faults) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", c.health)
 	mux.HandleFunc("GET /{$}", c.answer)
+	mux.HandleFunc("POST /break", func(w http.ResponseWriter, _ *http.Request) { c.broken.Store(true) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Version", version)
 		mux.ServeHTTP(w, r)
@@ -81,7 +83,7 @@ func (c *checkout) answer(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 		return
 	}
-	if c.faults.fails(n) {
+	if c.faults.fails(n) || c.broken.Load() {
 		http.Error(w, "the price of an article is missing", http.StatusInternalServerError)
 		return
 	}

@@ -103,6 +103,19 @@ func TestFailedRequestIsAnswered500(t *testing.T) {
 	}
 }
 
+func TestBreak(t *testing.T) {
+	handler := newHandler("1.1.0", faultsOf("1.1.0"))
+	status := func(method, path string) int {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+		return w.Code
+	}
+	got := []int{status(http.MethodGet, "/"), status(http.MethodPost, "/break"), status(http.MethodGet, "/"), status(http.MethodGet, "/healthz")}
+	if want := []int{200, 200, 500, 200}; !slices.Equal(got, want) {
+		t.Errorf("before, at, and after it is broken, and its health: %v, want %v", got, want)
+	}
+}
+
 func TestStart(t *testing.T) {
 	for _, test := range []struct {
 		args []string

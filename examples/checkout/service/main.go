@@ -11,6 +11,8 @@
 //	…-crash   exits at once
 //	…-sick    runs, but its health check fails
 //
+// POST /break makes any version answer 500 from then on, its health check excepted.
+//
 // On SIGTERM and SIGINT it stops to listen, answers what is under way, and exits.
 package main
 
