@@ -15,7 +15,7 @@ import (
 // allocs is the ids of the allocations that run, sorted.
 func (s *story) allocs() []string {
 	s.t.Helper()
-	stubs, _, err := agent.Client().Jobs().Allocations(s.name, false, nil)
+	stubs, _, err := s.jobs().Allocations(s.name, false, s.query())
 	if err != nil {
 		s.t.Fatalf("read the allocations: %v", err)
 	}
@@ -61,7 +61,7 @@ func (s *story) replaced(old []string) {
 // jobVersion is Nomad's number of the job's current version: every registration adds one.
 func (s *story) jobVersion() uint64 {
 	s.t.Helper()
-	job, _, err := agent.Client().Jobs().Info(s.name, nil)
+	job, _, err := s.jobs().Info(s.name, s.query())
 	if err != nil {
 		s.t.Fatalf("read the job: %v", err)
 	}
@@ -84,7 +84,7 @@ func (s *story) deployments(want ...string) {
 			return
 		}
 	}
-	versions, _, _, err := agent.Client().Jobs().Versions(s.name, false, nil)
+	versions, _, _, err := s.jobs().Versions(s.name, false, s.query())
 	if err != nil {
 		s.t.Fatalf("read the job's versions: %v", err)
 	}
@@ -100,7 +100,7 @@ func (s *story) deployments(want ...string) {
 
 func (s *story) readDeployments() []string {
 	s.t.Helper()
-	all, _, err := agent.Client().Jobs().Deployments(s.name, false, nil)
+	all, _, err := s.jobs().Deployments(s.name, false, s.query())
 	if err != nil {
 		s.t.Fatalf("read the deployments: %v", err)
 	}
@@ -119,7 +119,7 @@ func (s *story) readDeployments() []string {
 // keeps holds that Nomad keeps a job version as the last good one.
 func (s *story) keeps(version uint64) {
 	s.t.Helper()
-	versions, _, _, err := agent.Client().Jobs().Versions(s.name, false, nil)
+	versions, _, _, err := s.jobs().Versions(s.name, false, s.query())
 	if err != nil {
 		s.t.Fatalf("read the job's versions: %v", err)
 	}
@@ -130,13 +130,11 @@ func (s *story) keeps(version uint64) {
 	}
 }
 
-// planned holds the exit code of drover plan: 2 when there are changes, 0 at rest, 1 when something is wrong.
-func (s *story) planned(want int) {
+// planned holds the exit code of drover plan: 2 when there are changes, 0 at rest, 1 when something is wrong; and that
+// it says the words.
+func (s *story) planned(want int, words ...string) {
 	s.t.Helper()
-	code, out, said := command(s.t, "plan", "-config", s.config, s.name)
-	if code != want {
-		s.t.Errorf("drover plan exited with %d, want %d:\n%s%s", code, want, out, said)
-	}
+	contains(s.t, "drover plan", s.drive(want, "plan", s.name), words...)
 }
 
 // nobodyFailed holds that no request of users failed since a moment, save those that the given versions answered.
@@ -160,6 +158,15 @@ func (s *story) neverAsked(version string, since time.Time) {
 	s.t.Helper()
 	if n := s.users.answered(version, since); n > 0 {
 		s.t.Errorf("%s answered %d requests, want none", version, n)
+	}
+}
+
+// only holds that users since a moment saw no other version than this one.
+func (s *story) only(version string, since time.Time) {
+	s.t.Helper()
+	others, all := s.users.count(since, time.Time{}, func(a answer) bool { return a.version != version })
+	if others > 0 {
+		s.t.Errorf("%d of %d requests were answered by another version than %s", others, all, version)
 	}
 }
 
@@ -198,8 +205,8 @@ func (s *story) steps(r strategy.Rollout) {
 	}
 }
 
-// reverted holds that Drover made one commit since the failed one, that it says what it must, and that the repository's
-// content is what it was at the restored commit.
+// reverted holds that Drover made one commit since the failed one, that it says what it must, and that the release's
+// files are what they were at the restored commit.
 func (s *story) reverted(failed, restored string) {
 	s.t.Helper()
 	commits := strings.Fields(s.shop.git(s.shop.bare, "rev-list", failed+"..main"))
@@ -222,7 +229,7 @@ func (s *story) reverted(failed, restored string) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		s.t.Errorf("the revert (-want +got):\n%s", diff)
 	}
-	if diff := s.shop.git(s.shop.bare, "diff", restored, revert); diff != "" {
+	if diff := s.shop.git(s.shop.bare, "diff", restored, revert, "--", "releases"); diff != "" {
 		s.t.Errorf("the content is not what it was:\n%s", diff)
 	}
 }

@@ -85,7 +85,7 @@ job "good" {
 func TestMistakesInJobspecs(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	config := writeConfig(t, dir, "mistaken", "127.0.0.1:1", "127.0.0.1:2") // No proxy runs: nothing is released.
+	config := writeConfig(t, dir, "mistaken", agent.Address, "127.0.0.1:1", "127.0.0.1:2") // No proxy runs: nothing is released.
 	shop := newShop(t, dir)
 	for name, jobspec := range map[string]string{"unset": unsetJobspec, "file": fileJobspec, "good": goodJobspec} {
 		shop.write("releases/"+name+"/release.hcl", fmt.Sprintf("release %q {\n  version = \"1.0.0\"\n  jobspec = \"job.nomad.hcl\"\n}\n", name))

@@ -17,6 +17,7 @@ const (
 )
 
 func TestGoodVersionIsPromoted(t *testing.T) {
+	t.Parallel()
 	s := begin(t, "promoted")
 	s.commit("1.0.0", quick)
 	s.planned(planChanges)

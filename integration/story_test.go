@@ -3,48 +3,58 @@ package integration_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
 
+	"github.com/drover-dev/drover/providers/nomad/nomadagent"
 	"github.com/drover-dev/drover/strategy"
 )
 
 // patience bounds every wait of a story, with room for a loaded machine.
 const patience = 2 * time.Minute
 
-// story is one release on the shared agent, with everything of its own: a repository, an instance of Drover that runs as
-// a program, drover proxy as a job, and users. It is looked at from outside: by the commands of Drover, by Nomad's API,
-// in the repository, and by what the users saw.
+// story is one release with everything of its own: a repository, an instance of Drover that runs as a program, drover
+// proxy as a job, and users. The agent is shared, save where the story is about its weather. It is looked at from
+// outside: by the commands of Drover and its record, by Nomad's API, in the repository, and by what the users saw.
 type story struct {
-	t      *testing.T
-	name   string // of the release, its job and its service
-	config string
-	shop   *shop
-	drover *daemon
-	users  *users
-	edge   string // address of the proxy for users
-	admin  string // and for Drover
+	t         *testing.T
+	name      string // of the release, its job and its service
+	namespace string // of the job
+	agent     *nomadagent.Agent
+	config    string
+	shop      *shop
+	drover    *daemon
+	users     *users
+	edge      string // address of the proxy for users
+	admin     string // and for Drover
+
+	lines    string   // further lines of the release block
+	edits    []string // what is replaced in the jobspec, and by what
+	replicas int
 }
 
-// begin prepares a story: nothing runs and nothing is committed yet.
+// begin prepares a story on the shared agent: nothing runs and nothing is committed yet.
 func begin(t *testing.T, name string) *story {
 	t.Helper()
-	t.Parallel()
-	s := &story{t: t, name: name}
+	return beginOn(t, agent, name)
+}
+
+// beginOn is begin on an agent of one's own.
+func beginOn(t *testing.T, on *nomadagent.Agent, name string) *story {
+	t.Helper()
+	s := &story{t: t, name: name, namespace: api.DefaultNamespace, agent: on, replicas: 2}
 	dir := t.TempDir()
 	s.edge, s.admin = freeAddress(t), freeAddress(t)
-	s.config = writeConfig(t, dir, name, s.edge, s.admin)
+	s.config = writeConfig(t, dir, name, on.Address, s.edge, s.admin)
 	s.shop = newShop(t, dir)
 	s.drover = newDaemon(t, s.config)
 	t.Cleanup(func() {
@@ -53,8 +63,8 @@ func begin(t *testing.T, name string) *story {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		for _, job := range []string{s.name, s.proxyJob()} {
-			if err := agent.Purge(ctx, job); err != nil {
+		for job, namespace := range map[string]string{s.name: s.namespace, s.proxyJob(): api.DefaultNamespace} {
+			if err := s.agent.PurgeIn(ctx, namespace, job); err != nil {
 				t.Errorf("clean up: %v", err)
 			}
 		}
@@ -63,7 +73,7 @@ func begin(t *testing.T, name string) *story {
 }
 
 // writeConfig writes a drover.hcl for an instance of the release's name.
-func writeConfig(t *testing.T, dir, name, edge, admin string) string {
+func writeConfig(t *testing.T, dir, name, nomad, edge, admin string) string {
 	t.Helper()
 	path := filepath.Join(dir, "drover.hcl")
 	text := fmt.Sprintf(`instance = %q
@@ -85,7 +95,7 @@ router "edge" {
 
   route %q {}
 }
-`, name, filepath.Join(dir, "shop.git"), agent.Address, edge, admin, admin, name)
+`, name, filepath.Join(dir, "shop.git"), nomad, edge, admin, admin, name)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -105,26 +115,40 @@ func freeAddress(t *testing.T) string {
 // released begins a story with 1.0.0 live under a policy, and with users.
 func released(t *testing.T, name string, p policy) *story {
 	t.Helper()
+	t.Parallel()
 	s := begin(t, name)
+	s.release(p)
+	return s
+}
+
+// release brings 1.0.0 to life under a policy, and users to it.
+func (s *story) release(p policy) {
+	s.t.Helper()
 	s.commit("1.0.0", p)
 	s.runProxy()
 	s.drover.start()
 	s.rests("1.0.0", strategy.OutcomePromoted)
-	s.users = newUsers(t, "http://"+s.edge+"/")
+	s.welcome()
+}
+
+// welcome has users come, and waits until 1.0.0 answers them.
+func (s *story) welcome() {
+	s.t.Helper()
+	s.users = newUsers(s.t, "http://"+s.edge+"/")
 	s.until("1.0.0 answers users", func() bool { return s.users.answered("1.0.0", time.Time{}) > 0 })
-	return s
 }
 
 func (s *story) proxyJob() string { return s.name + "-proxy" }
 
-// runProxy runs drover proxy on Nomad, and waits until it answers.
+// runProxy runs drover proxy on Nomad, on the agent's own node, and waits until it answers.
 func (s *story) runProxy() {
 	s.t.Helper()
 	job := api.NewServiceJob(s.proxyJob(), s.proxyJob(), "global", 50)
+	job.Constrain(api.NewConstraint("${node.unique.id}", "=", s.agent.Node))
 	task := api.NewTask("proxy", "raw_exec")
 	task.Config = map[string]any{"command": drover, "args": []string{"proxy", "-config", s.config}}
 	job.AddTaskGroup(api.NewTaskGroup("proxy", 1).AddTask(task))
-	if _, _, err := agent.Client().Jobs().Register(job, nil); err != nil {
+	if _, _, err := s.agent.Client().Jobs().Register(job, nil); err != nil {
 		s.t.Fatalf("run drover proxy on Nomad: %v", err)
 	}
 	s.until("drover proxy answers", func() bool {
@@ -136,73 +160,21 @@ func (s *story) runProxy() {
 	})
 }
 
-// policy is what a story says in its policy: the steps are 25%, 50% and 100%.
-type policy struct {
-	bake string
-	// deadline is within what an allocation must get healthy; long, unless the story waits for it.
-	deadline string
-}
+// query is how Nomad is asked about the job.
+func (s *story) query() *api.QueryOptions { return &api.QueryOptions{Namespace: s.namespace} }
 
-var (
-	quick = policy{bake: "2s", deadline: "60s"}
-	// slow bakes for longer than any story waits: only what happens in mid-step ends it.
-	slow = policy{bake: "10m", deadline: "60s"}
-)
+func (s *story) jobs() *api.Jobs { return s.agent.Client().Jobs() }
 
-func (p policy) text() string {
-	return fmt.Sprintf(`policy "story" {
-  strategy "canary" {
-    weights = ["25%%", "50%%", "100%%"]
-    bake    = %q
-  }
-
-  gate "errors" {
-    metric = "error_rate"
-    max    = "1%%"
-  }
-
-  gate "latency" {
-    metric   = "latency"
-    quantile = 0.95
-    max      = "5s"
-  }
-
-  gate "volume" {
-    metric = "requests"
-    min    = 100
-  }
-}
-`, p.bake)
-}
-
-// commit asks for a version under a policy, as a person does, and returns the commit.
-func (s *story) commit(version string, p policy) string {
+// drive runs a command of Drover with the story's configuration, and returns what it said.
+func (s *story) drive(want int, args ...string) string {
 	s.t.Helper()
-	jobspec, err := os.ReadFile(checkoutJobspec)
-	if err != nil {
-		s.t.Fatalf("read the demo's jobspec: %v", err)
+	args = append([]string{args[0], "-config", s.config}, args[1:]...)
+	code, out, said := command(s.t, args...)
+	if code != want {
+		s.t.Errorf("drover %s exited with %d, want %d:\n%s%s", strings.Join(args, " "), code, want, out, said)
 	}
-	s.shop.write("policies/story.hcl", p.text())
-	s.shop.write(s.path(s.name+".nomad.hcl"), strings.NewReplacer(
-		"checkout-api", s.name,
-		`healthy_deadline  = "20s"`, `healthy_deadline  = "`+p.deadline+`"`,
-		`progress_deadline = "30s"`, `progress_deadline = "90s"`,
-	).Replace(string(jobspec)))
-	s.shop.write(s.path("release.hcl"), fmt.Sprintf(`release %q {
-  version = %q
-  jobspec = "%s.nomad.hcl"
-  policy  = "story"
-
-  variables {
-    binary   = %s
-    replicas = 2
-  }
+	return out + said
 }
-`, s.name, version, s.name, strconv.Quote(service)))
-	return s.shop.push("Release " + s.name + " " + version)
-}
-
-func (s *story) path(file string) string { return "releases/" + s.name + "/" + file }
 
 // command runs a command of Drover to its end.
 func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
@@ -216,85 +188,9 @@ func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return cmd.ProcessState.ExitCode(), out.String(), said.String()
 }
 
-// status is what `drover status -json` says of the release; the zero value while nothing is recorded of it.
-func (s *story) status() strategy.Rollout {
-	s.t.Helper()
-	code, out, said := command(s.t, "status", "-config", s.config, "-json", s.name)
-	if code != 0 {
-		if strings.Contains(said, "nothing is recorded") {
-			return strategy.Rollout{}
-		}
-		s.t.Fatalf("drover status exited with %d: %s", code, said)
-	}
-	var rollouts []strategy.Rollout
-	if err := json.Unmarshal([]byte(out), &rollouts); err != nil || len(rollouts) != 1 {
-		s.t.Fatalf("drover status -json: %v: want one record in %s", err, out)
-	}
-	return rollouts[0]
-}
-
-// until waits until something is so.
-func (s *story) until(what string, so func() bool) {
-	s.t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	ticker := time.NewTicker(50 * time.Millisecond)
-	defer ticker.Stop()
-	for !so() {
-		select {
-		case <-deadline.C:
-			s.t.Fatalf("waited %s, but not: %s", patience, what)
-		case <-ticker.C:
-		}
-	}
-}
-
-// becomes waits until the status is so, and returns it.
-func (s *story) becomes(what string, so func(strategy.Rollout) bool) (r strategy.Rollout) {
-	s.t.Helper()
-	s.until(what, func() bool { r = s.status(); return so(r) })
-	return r
-}
-
-// rests waits until the release rests on a version after a rollout that ended so, with nothing left to be done.
-func (s *story) rests(stable string, end strategy.OutcomeKind) strategy.Rollout {
-	s.t.Helper()
-	return s.becomes(fmt.Sprintf("it rests on %s, %s", stable, end), func(r strategy.Rollout) bool {
-		return r.Phase == strategy.Resting && r.Stable.Revision.Version == stable && r.Last.Kind == end && len(r.Outbox) == 0
-	})
-}
-
-// bakes waits until users see a version at a weight in mid-step.
-func (s *story) bakes(version string, weight strategy.Weight) {
-	s.t.Helper()
-	s.becomes(fmt.Sprintf("%s bakes at %s", version, weight), func(r strategy.Rollout) bool {
-		return r.Phase == strategy.Stepping && r.Canary.Revision.Version == version && r.Weight == weight
-	})
-	now := time.Now()
-	s.until("users see "+version, func() bool { return s.users.answered(version, now) > 0 })
-}
-
-// closes waits until the proxy sends nothing to the canary any more, and returns when that was seen.
-func (s *story) closes() time.Time {
-	s.t.Helper()
-	s.until("the proxy sends nothing to the canary", func() bool {
-		response, err := http.Get("http://" + s.admin + "/splits")
-		if err != nil {
-			s.t.Fatalf("read the proxy's splits: %v", err)
-		}
-		defer response.Body.Close()
-		var splits []strategy.Split
-		if err := json.NewDecoder(response.Body).Decode(&splits); err != nil || len(splits) != 1 {
-			s.t.Fatalf("read the proxy's splits: %v: want one, got %+v", err, splits)
-		}
-		return splits[0].Weight == 0
-	})
-	return time.Now()
-}
-
 // report prints what a person would look at.
 func (s *story) report() {
 	_, out, said := command(s.t, "status", "-config", s.config, s.name)
 	s.t.Logf("drover status %s:\n%s%s", s.name, out, said)
-	s.t.Logf("the end of drover's log:\n%s", s.drover.tail(60))
+	s.t.Logf("the end of drover's log:\n%s", s.drover.tail(100))
 }
