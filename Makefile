@@ -11,6 +11,10 @@ FUMPT_VERSION := v0.12.0
 LINT          := $(BIN)/tools/golangci-lint-$(LINT_VERSION)/golangci-lint
 FUMPT         := $(BIN)/tools/gofumpt-$(FUMPT_VERSION)/gofumpt
 
+OPENAPI_VERSION := 23.0.2
+HOOKS_VERSION   := 7.6.1
+OCTOKIT         := $(BIN)/octokit
+
 # The modules that hold code. integration/nomad has none: it pins the server that the integration tests run against.
 MODULES := . integration
 
@@ -50,6 +54,22 @@ $(BIN)/nomad: integration/nomad/go.mod integration/nomad/go.sum
 	@cd integration/nomad && go build -ldflags "-s -w" -o $@ github.com/hashicorp/nomad
 	@touch $@
 
+.PHONY: octokit
+octokit: $(OCTOKIT)/api.github.com.json $(OCTOKIT)/webhooks.json ## Fetch GitHub's description of its API, which the tests compare with
+
+$(OCTOKIT)/api.github.com.json:
+	@$(call unpack,@octokit/openapi@$(OPENAPI_VERSION),package/generated/api.github.com.json,$@)
+
+$(OCTOKIT)/webhooks.json:
+	@$(call unpack,@octokit/webhooks-examples@$(HOOKS_VERSION),package/api.github.com/index.json,$@)
+
+# unpack takes one file out of a package: $(call unpack,PACKAGE,FILE,TO). It is neither built nor run.
+unpack = $(call install,npm,npm); \
+	echo "fetching $(1)"; \
+	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; mkdir -p $(dir $(3)); \
+	npm pack --silent --ignore-scripts --pack-destination "$$dir" $(1) >/dev/null; \
+	tar -xzf "$$dir"/*.tgz -C "$$dir" $(2); mv "$$dir"/$(2) $(3)
+
 .PHONY: test
 test: check integration ## Everything: make check, and the integration tests on a real Nomad
 	@echo "make test: all passed"
@@ -63,7 +83,7 @@ check: fmt-check vet lint unit ## Format, vet, lint, and the unit tests, with th
 	@echo "make check: all passed"
 
 .PHONY: unit
-unit: need-git need-cc explore
+unit: need-git need-cc octokit explore
 	@go test -timeout 20m -skip '^TestExplore$$' ./...
 	@go test -race -short -timeout 20m ./...
 

@@ -121,6 +121,7 @@ var elsewhere = map[string]string{
 	"Too many steps":     "TestTooManyOfAKind",
 	"Too many gates":     "TestTooManyOfAKind",
 	"Too many labels":    "TestTooManyOfAKind",
+	"Too many assignees": "TestTooManyOfAKind",
 
 	"Too many smoke checks": "TestTooManyOfAKind",
 	"Smoke checks too long": "TestTooManyOfAKind",

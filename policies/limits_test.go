@@ -120,6 +120,7 @@ func TestTooManyOfAKind(t *testing.T) {
 		"Smoke checks too long": {"smoke \"s\" {", "path = \"/" + strings.Repeat("x", 4096) + "\"", "}"},
 
 		"Too many labels":    {"rollback {", "labels = " + list(labels[:21]), "}"},
+		"Too many assignees": {"rollback {", "assignees = " + list(labels[:11]), "}"},
 		"Too many var files": {"var_files = " + list(files)},
 	} {
 		t.Run(want, func(t *testing.T) {

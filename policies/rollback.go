@@ -2,6 +2,7 @@ package policies
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -15,23 +16,29 @@ import (
 const (
 	maxLabels   = 20
 	maxLabelLen = 50
+	// maxAssignees is how many people one issue is given to at most.
+	maxAssignees = 10
 )
+
+// isLogin is how the forge writes people's names.
+var isLogin = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,38}$`)
 
 // rollbackRule is a rollback block. What is nil was left out.
 type rollbackRule struct {
-	commit *strategy.CommitMode
-	issue  *bool
-	labels *[]string
-	places places
+	commit    *strategy.CommitMode
+	issue     *bool
+	labels    *[]string
+	assignees *[]string
+	places    places
 }
 
-var rollbackSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "commit"}, {Name: "issue"}, {Name: "labels"}}}
+var rollbackSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "commit"}, {Name: "issue"}, {Name: "labels"}, {Name: "assignees"}}}
 
 // decodeRollbackBlock reads what is said to people and to Git after a rollback.
 func decodeRollbackBlock(block *hcl.Block) (rollbackRule, hcl.Diagnostics) {
 	r := rollbackRule{places: places{}}
 	content, diags := block.Body.Content(rollbackSchema)
-	r.places.note("rollback.", content.Attributes, "commit", "issue", "labels")
+	r.places.note("rollback.", content.Attributes, "commit", "issue", "labels", "assignees")
 	if attr := content.Attributes["commit"]; attr != nil {
 		word, d := wordOf("commit", []string{string(strategy.CommitPush), string(strategy.CommitPullRequest), string(strategy.CommitNone)}, attr.Expr)
 		diags = append(diags, d...)
@@ -47,6 +54,11 @@ func decodeRollbackBlock(block *hcl.Block) (rollbackRule, hcl.Diagnostics) {
 		labels, d := labelsOf(attr.Expr)
 		diags = append(diags, d...)
 		r.labels = &labels
+	}
+	if attr := content.Attributes["assignees"]; attr != nil {
+		assignees, d := assigneesOf(attr.Expr)
+		diags = append(diags, d...)
+		r.assignees = &assignees
 	}
 	return r, diags
 }
@@ -72,6 +84,27 @@ func labelsOf(expr hcl.Expression) ([]string, hcl.Diagnostics) {
 	return labels, diags
 }
 
+// assigneesOf is whom an issue is given to; an empty list is nobody.
+func assigneesOf(expr hcl.Expression) ([]string, hcl.Diagnostics) {
+	items, diags := hcl.ExprList(expr)
+	if diags.HasErrors() {
+		return nil, faults("Wrong type", expr.Range(), "assignees must be a list such as [\"robin\"].")
+	}
+	if len(items) > maxAssignees {
+		diags = append(diags, fault("Too many assignees", expr.Range(), "An issue is given to at most %d people.", maxAssignees))
+	}
+	var assignees []string
+	for _, item := range items[:min(len(items), maxAssignees)] {
+		login, d := stringOf("assignee", `a login such as "robin"`, item)
+		diags = append(diags, d...)
+		if !d.HasErrors() && !isLogin.MatchString(login) {
+			diags = append(diags, fault("Invalid assignee", item.Range(), "An assignee is a login of the forge: letters, digits and hyphens, without @."))
+		}
+		assignees = append(assignees, login)
+	}
+	return assignees, diags
+}
+
 // under is the rule completed from a policy's and from the defaults, attribute by attribute.
 func (r rollbackRule) under(policy rollbackRule) strategy.Rollback {
 	out := strategy.Rollback{Commit: strategy.CommitPush, Issue: true, Labels: []string{"drover", "rollback"}}
@@ -83,6 +116,9 @@ func (r rollbackRule) under(policy rollbackRule) strategy.Rollback {
 	}
 	if labels := cmp.Or(r.labels, policy.labels); labels != nil {
 		out.Labels = slices.Clone(*labels)
+	}
+	if assignees := cmp.Or(r.assignees, policy.assignees); assignees != nil {
+		out.Assignees = slices.Clone(*assignees)
 	}
 	return out
 }

@@ -29,12 +29,26 @@ type errands struct {
 	wake   chan struct{}
 }
 
-// queue is what is to be said of one release, with the pause that failures have earned it.
+// queue is what is to be said of one release. Tasks and reports are two lanes, each in its order: an issue that nobody
+// takes does not keep statuses from being told.
 type queue struct {
 	tasks   []strategy.Task
 	reports []strategy.Report
-	pause   time.Duration
-	next    time.Time
+	rests   [2]rest // by lane
+}
+
+// lane is one of the two.
+type lane int
+
+const (
+	laneTasks lane = iota
+	laneReports
+)
+
+// rest is the pause that failures have earned.
+type rest struct {
+	pause time.Duration
+	next  time.Time
 }
 
 // finished is an errand that was done and is not in the record yet.
@@ -93,30 +107,30 @@ func (e *errands) take() []finished {
 	return done
 }
 
-// due is the releases whose errands are to be tried now, in the order of their names.
-func (e *errands) due(now time.Time) []string {
+// due is the releases of which something in a lane is to be tried now, in the order of their names.
+func (e *errands) due(now time.Time, in lane) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var due []string
 	for _, release := range slices.Sorted(maps.Keys(e.queues)) {
-		if !now.Before(e.queues[release].next) {
+		if !now.Before(e.queues[release].rests[in].next) {
 			due = append(due, release)
 		}
 	}
 	return due
 }
 
-// first is the task, or else the report, that comes next for a release.
-func (e *errands) first(release string) (*strategy.Task, *strategy.Report) {
+// first is what comes next in a lane of a release.
+func (e *errands) first(release string, in lane) (*strategy.Task, *strategy.Report) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	q := e.queues[release]
 	switch {
 	case q == nil:
-	case len(q.tasks) > 0:
+	case in == laneTasks && len(q.tasks) > 0:
 		task := q.tasks[0]
 		return &task, nil
-	case len(q.reports) > 0:
+	case in == laneReports && len(q.reports) > 0:
 		report := q.reports[0]
 		return nil, &report
 	}
@@ -132,7 +146,11 @@ func (e *errands) finish(f finished) {
 	if q == nil {
 		return
 	}
-	q.pause, q.next = 0, time.Time{}
+	in := laneReports
+	if f.task != nil {
+		in = laneTasks
+	}
+	q.rests[in] = rest{}
 	left := f.into(strategy.Rollout{Outbox: q.tasks, Reports: q.reports})
 	q.tasks, q.reports = left.Outbox, left.Untold()
 	if len(q.tasks) == 0 && len(q.reports) == 0 {
@@ -143,45 +161,49 @@ func (e *errands) finish(f finished) {
 // later is an error that says when to try again.
 type later interface{ RetryAt() time.Time }
 
-// fail lets a release's errands rest for a while.
-func (e *errands) fail(release string, now time.Time, err error) {
+// fail lets a lane of a release rest for a while.
+func (e *errands) fail(release string, in lane, now time.Time, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	q := e.queues[release]
 	if q == nil {
 		return
 	}
-	q.pause = min(max(2*q.pause, errandPause), longestPause)
-	q.next = now.Add(q.pause)
+	r := &q.rests[in]
 	var at later
-	if errors.As(err, &at) && at.RetryAt().After(q.next) {
-		q.next = at.RetryAt()
+	if errors.As(err, &at) { // It is nobody's fault, and no reason to wait longer the next time.
+		r.next = now.Add(max(at.RetryAt().Sub(now), errandPause))
+		return
 	}
+	r.pause = min(max(2*r.pause, errandPause), longestPause)
+	r.next = now.Add(r.pause)
 }
 
 // Deliver says what is to be said: at most one revert, and of each release as much as goes without a failure. It may
 // run beside Pass, but not beside itself. The next pass records what was done.
 func (l *Loop) Deliver(ctx context.Context, now time.Time) {
 	reverted := false
-	for _, release := range l.errands.due(now) {
-		for ctx.Err() == nil {
-			task, report := l.errands.first(release)
-			if task == nil && report == nil {
-				break
-			}
-			if task != nil && task.Kind == strategy.TaskRevert {
-				if reverted {
-					break // The next one is made on the head that this one leaves.
+	for _, in := range []lane{laneTasks, laneReports} {
+		for _, release := range l.errands.due(now, in) {
+			for ctx.Err() == nil {
+				task, report := l.errands.first(release, in)
+				if task == nil && report == nil {
+					break
 				}
-				reverted = true
+				if task != nil && task.Kind == strategy.TaskRevert {
+					if reverted {
+						break // The next one is made on the head that this one leaves.
+					}
+					reverted = true
+				}
+				if err := l.errand(ctx, release, task, report); err != nil {
+					l.metrics.delivered(task, "error")
+					l.log.Warn("not delivered", "release", release, "error", err)
+					l.errands.fail(release, in, now, err)
+					break
+				}
+				l.metrics.delivered(task, "ok")
 			}
-			if err := l.errand(ctx, release, task, report); err != nil {
-				l.metrics.delivered(task, "error")
-				l.log.Warn("not delivered", "release", release, "error", err)
-				l.errands.fail(release, now, err)
-				break
-			}
-			l.metrics.delivered(task, "ok")
 		}
 	}
 }
@@ -199,6 +221,8 @@ func (l *Loop) errand(ctx context.Context, release string, task *strategy.Task, 
 		f.result, err = l.revert(ctx, release, *task)
 	case task.Kind == strategy.TaskIssue:
 		f.result, err = l.openIssue(ctx, release, *task)
+	case task.Kind == strategy.TaskClose:
+		err = l.closeIssue(ctx, release, *task)
 	}
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -12,20 +13,47 @@ import (
 
 // openIssue tells people of a rollback. Without a forge the text goes to the log.
 func (l *Loop) openIssue(ctx context.Context, release string, task strategy.Task) (string, error) {
-	issue := IssueOf(l.opts.Instance, release, task)
+	pull, err := l.pullOf(ctx, task.Failed.SHA)
+	if err != nil && !errors.Is(err, strategy.ErrRefused) {
+		return "", err
+	}
+	issue := IssueOf(l.opts.Instance, release, task, pull)
 	if l.opts.Forge == nil {
 		l.log.Warn("rolled back", "release", release, "title", issue.Title, "issue", issue.Body)
 		return "", nil
 	}
 	url, err := l.opts.Forge.OpenIssue(ctx, issue)
+	if errors.Is(err, strategy.ErrRefused) {
+		l.log.Error("issue not taken", "release", release, "error", err, "title", issue.Title, "issue", issue.Body)
+		return "", nil
+	}
 	if err != nil {
 		return "", fmt.Errorf("open the issue: %w", err)
 	}
 	return url, nil
 }
 
-// IssueOf is the issue for a rollback: what was released, what the gates saw, and what to do next.
-func IssueOf(instance, release string, task strategy.Task) strategy.Issue {
+// closeIssue ends an incident: a later version was promoted.
+func (l *Loop) closeIssue(ctx context.Context, release string, task strategy.Task) error {
+	closer, ok := l.opts.Forge.(Closer)
+	if !ok {
+		return nil
+	}
+	text := fmt.Sprintf("%s %s is live: %s.\n\nIt was released by commit %s (%s).", release, plain(task.Good.String()), plain(task.Reason.Text), task.Failed.SHA, inline(task.Failed.Subject))
+	err := closer.CloseIssue(ctx, strategy.Closing{Marker: l.opts.Instance + "/" + task.Rollout, Since: task.At, Text: text})
+	if errors.Is(err, strategy.ErrRefused) {
+		l.log.Error("issue not closed", "release", release, "error", err)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("close the issue: %w", err)
+	}
+	return nil
+}
+
+// IssueOf is the issue for a rollback: what was released, by which pull request if any, what the gates saw, and what to do
+// next.
+func IssueOf(instance, release string, task strategy.Task, pull strategy.Pull) strategy.Issue {
 	var b strings.Builder
 	first := isFirst(task)
 	title := fmt.Sprintf("%s %s rolled back: %s", release, task.Bad, task.Reason.Text)
@@ -35,6 +63,12 @@ func IssueOf(instance, release string, task strategy.Task) strategy.Issue {
 	fmt.Fprintf(&b, "**%s %s** was released by commit %s (%s", release, plain(task.Bad.String()), task.Failed.SHA, inline(task.Failed.Subject))
 	if task.Failed.Author != "" {
 		fmt.Fprintf(&b, ", by %s", inline(task.Failed.Author))
+	}
+	if pull.Number > 0 {
+		fmt.Fprintf(&b, ", in pull request #%d", pull.Number)
+		if pull.Author != "" {
+			fmt.Fprintf(&b, " of %s", inline(pull.Author))
+		}
 	}
 	b.WriteString(")")
 	switch {
@@ -70,7 +104,7 @@ func IssueOf(instance, release string, task strategy.Task) strategy.Issue {
 	fmt.Fprintf(&b, "- Git: %s.\n", plain(gitText(task, first)))
 	fmt.Fprintf(&b, "\n### What to do next\n\nMend %s and merge a new version. %s itself is not tried again; `attempt = %d` in its release asks for it once more.\n",
 		release, plain(task.Bad.String()), max(task.Bad.Attempt, 1)+1)
-	return strategy.Issue{Marker: instance + "/" + task.Rollout, Title: headline(title), Body: b.String(), Labels: task.Rollback.Labels}
+	return strategy.Issue{Marker: instance + "/" + task.Rollout, Title: headline(title), Body: b.String(), Labels: task.Rollback.Labels, Assignees: task.Rollback.Assignees, Since: task.At}
 }
 
 // isFirst tells whether it was the first release of its job that failed, not one that replaced what nobody knows.

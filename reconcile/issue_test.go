@@ -31,7 +31,7 @@ func hostileTask() strategy.Task {
 
 func TestIssueIsOnlyText(t *testing.T) {
 	const golden = "testdata/issue.md"
-	issue := reconcile.IssueOf(instance, checkout, hostileTask())
+	issue := reconcile.IssueOf(instance, checkout, hostileTask(), strategy.Pull{Number: 7, Author: "kim`@everyone"})
 	got := issue.Title + "\n\n" + issue.Body
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
@@ -78,8 +78,8 @@ func checkHarmless(t *testing.T, line string) {
 }
 
 func TestIssueMarkerIsTheRollout(t *testing.T) {
-	a := reconcile.IssueOf("staging", checkout, hostileTask())
-	b := reconcile.IssueOf("production", checkout, hostileTask())
+	a := reconcile.IssueOf("staging", checkout, hostileTask(), strategy.Pull{})
+	b := reconcile.IssueOf("production", checkout, hostileTask(), strategy.Pull{})
 	if a.Marker != "staging/checkout-api-abc" || b.Marker != "production/checkout-api-abc" {
 		t.Errorf("markers are %q and %q, want instance and rollout", a.Marker, b.Marker)
 	}
@@ -88,7 +88,7 @@ func TestIssueMarkerIsTheRollout(t *testing.T) {
 func TestLongReasonMakesAShortTitle(t *testing.T) {
 	task := hostileTask()
 	task.Reason.Text = strings.Repeat("very long ", 100)
-	if title := reconcile.IssueOf(instance, checkout, task).Title; utf8.RuneCountInString(title) != 200 || !strings.HasSuffix(title, "…") {
+	if title := reconcile.IssueOf(instance, checkout, task, strategy.Pull{}).Title; utf8.RuneCountInString(title) != 200 || !strings.HasSuffix(title, "…") {
 		t.Errorf("the title has %d characters: %q", utf8.RuneCountInString(title), title)
 	}
 }

@@ -79,6 +79,7 @@ type Loop struct {
 	headsRead bool
 
 	errands *errands
+	brought map[string]strategy.Pull // by the commits that they brought; of the errands alone
 
 	mu      sync.Mutex
 	asked   map[string]*request      // what people asked for and was not looked at yet, by release
@@ -106,6 +107,7 @@ func New(opts Options) *Loop {
 	return &Loop{
 		opts: opts, log: opts.Logger, metrics: newMetrics(opts.Registerer), intent: newIntent(opts),
 		wake: make(chan struct{}, 1), releases: map[string]*tracked{}, asked: map[string]*request{}, touched: map[strategy.JobRef]bool{}, errands: newErrands(),
+		brought: map[string]strategy.Pull{},
 	}
 }
 

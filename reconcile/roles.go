@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"time"
 
 	"github.com/drover-dev/drover/strategy"
 )
@@ -151,7 +152,39 @@ type Statuses interface {
 	SetStatus(ctx context.Context, sha string, status strategy.Status) error
 }
 
-// Forge is where the repository is hosted.
+// Closer is what a Forge can do that ends what OpenIssue began.
+type Closer interface {
+	// CloseIssue closes the issue of a marker, with a comment. One that is not there, or is closed, is no error.
+	CloseIssue(ctx context.Context, c strategy.Closing) error
+}
+
+// Pulls is what a Forge can do about pull requests.
+type Pulls interface {
+	// Pulls is the open pull requests to the release branch.
+	Pulls(ctx context.Context) ([]strategy.Pull, error)
+	// PullOf is the merged pull request that brought a commit to the release branch; its number is 0 when there is none.
+	PullOf(ctx context.Context, sha string) (strategy.Pull, error)
+	// Comment writes the one comment of ours with that marker below a pull request. edit is given its present text, ""
+	// when there is none, and returns the one that it is to have; "" makes none. Nothing is sent when it stays.
+	Comment(ctx context.Context, number int, marker string, edit func(old string) string) error
+	// Propose opens a pull request, or finds the one of the same branch, and returns its address.
+	Propose(ctx context.Context, p strategy.Proposal) (url string, err error)
+}
+
+// Words is what a Forge can do that lets people command Drover there.
+type Words interface {
+	// Words is what was written below pull requests since a time, the oldest first.
+	Words(ctx context.Context, since time.Time) ([]strategy.Word, error)
+	// IsAnswered tells whether Answer was called for a word, by whatever process.
+	IsAnswered(ctx context.Context, id int64) (bool, error)
+	// Answer shows below a word what became of it. It is idempotent.
+	Answer(ctx context.Context, id int64, a strategy.Answer) error
+	// MayCommand tells whether somebody may write to the repository.
+	MayCommand(ctx context.Context, author string) (bool, error)
+}
+
+// Forge is where the repository is hosted. Its errors wrap strategy.ErrRefused when no later try can mend them; one with
+// a method RetryAt says when to try again.
 type Forge interface {
 	// OpenIssue opens an issue, or finds the one that carries the same marker, and returns its address.
 	OpenIssue(ctx context.Context, issue strategy.Issue) (url string, err error)

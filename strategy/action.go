@@ -1,5 +1,7 @@
 package strategy
 
+import "time"
+
 // Action is something to be done in the world. All of them are idempotent, and are emitted again until an
 // observation shows their effect. They are performed in the order given; when one fails, those after it wait for the
 // next pass. A split that a router does not take holds nothing else up: what must come after it is not asked for before
@@ -46,16 +48,17 @@ const (
 // Task is something to be said to Git or to the forge. It waits in the rollout's outbox until it is done; nothing in
 // the cluster waits for it.
 type Task struct {
-	Kind     TaskKind `json:"kind"`
-	Rollout  string   `json:"rollout"` // with Kind the identity of the task
-	Failed   Commit   `json:"failed"`  // that asked for the condemned revision
-	Bad      Revision `json:"bad"`
-	Good     Revision `json:"good,omitzero"` // the stable one; zero after a failed first release
-	Reason   Reason   `json:"reason"`
-	Step     int      `json:"step"` // counted from 1; 0 before the first
-	Steps    int      `json:"steps"`
-	Weight   Weight   `json:"weight"`
-	Rollback Rollback `json:"rollback"`
+	Kind     TaskKind  `json:"kind"`
+	Rollout  string    `json:"rollout"`     // with Kind the identity of the task
+	At       time.Time `json:"at,omitzero"` // when it came up
+	Failed   Commit    `json:"failed"`      // that asked for the condemned revision
+	Bad      Revision  `json:"bad"`
+	Good     Revision  `json:"good,omitzero"` // the stable one; zero after a failed first release
+	Reason   Reason    `json:"reason"`
+	Step     int       `json:"step"` // counted from 1; 0 before the first
+	Steps    int       `json:"steps"`
+	Weight   Weight    `json:"weight"`
+	Rollback Rollback  `json:"rollback"`
 	// Evidence, for people.
 	Verdicts []Verdict `json:"verdicts,omitempty"`
 	Requests float64   `json:"requests"` // that the canary answered
@@ -72,4 +75,5 @@ type TaskKind string
 const (
 	TaskRevert TaskKind = "revert" // commit the revert to the release repository
 	TaskIssue  TaskKind = "issue"  // open an issue with the evidence
+	TaskClose  TaskKind = "close"  // close that issue: a later version was promoted
 )

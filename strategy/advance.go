@@ -295,6 +295,7 @@ func (r Rollout) clone() Rollout {
 	r.Timeline = slices.Clone(r.Timeline)
 	r.Outbox = slices.Clone(r.Outbox)
 	r.Reports = slices.Clone(r.Reports)
+	r.Incidents = slices.Clone(r.Incidents)
 	r.Verdicts = slices.Clone(r.Verdicts)
 	r.Counts = maps.Clone(r.Counts)
 	r.Evidence.Prev = maps.Clone(r.Evidence.Prev)

@@ -7,8 +7,8 @@ import "errors"
 var (
 	// ErrHeadMoved is a push that lost the race: the branch is no longer at the change's parent.
 	ErrHeadMoved = errors.New("the branch moved")
-	// ErrRefused is a push that the remote does not accept, such as onto a protected branch.
-	ErrRefused = errors.New("the remote refused the push")
+	// ErrRefused is what the remote does not accept, however often it is tried, such as a push onto a protected branch.
+	ErrRefused = errors.New("the remote refused it")
 	// ErrConflict is an act on a job that was changed since it was observed.
 	ErrConflict = errors.New("the job was changed by somebody else")
 	// ErrInvalid is a jobspec that Nomad does not accept; the text names file, line and remedy.

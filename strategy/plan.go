@@ -100,6 +100,8 @@ type Rollback struct {
 	Commit CommitMode `json:"commit"`
 	Issue  bool       `json:"issue"`
 	Labels []string   `json:"labels,omitempty"`
+	// Assignees are the forge's names of those whom the issue is given to.
+	Assignees []string `json:"assignees,omitempty"`
 }
 
 // CommitMode is the way a revert goes into the release repository.

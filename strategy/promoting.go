@@ -119,6 +119,9 @@ func (m *machine) promotionOvertaken() Reason {
 // promoted ends a rollout well: the revision on trial is the stable one.
 func (m *machine) promoted(text string) Reason {
 	why := Reason{Code: Promoted, Text: text}
+	if !m.WasPromoted(m.Canary.Revision) {
+		m.settle(why) // Going back to what was live before mends nothing.
+	}
 	if !m.Stable.Revision.IsZero() {
 		m.Promoted = remember(m.Promoted, m.Stable.Revision, maxPromoted)
 	}

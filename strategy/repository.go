@@ -1,5 +1,7 @@
 package strategy
 
+import "time"
+
 // Tree is the files of one commit by their path in the repository, slashes between the parts.
 type Tree map[string]File
 
@@ -27,10 +29,12 @@ type Mistake struct {
 
 // Issue is what people are told about a rollback.
 type Issue struct {
-	Marker string // identifies it: the same marker is the same issue
-	Title  string
-	Body   string // Markdown
-	Labels []string
+	Marker    string // identifies it: the same marker is the same issue
+	Title     string
+	Body      string // Markdown
+	Labels    []string
+	Assignees []string
+	Since     time.Time // it cannot have been opened before
 }
 
 // Status is what a commit's status says.

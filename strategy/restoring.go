@@ -100,7 +100,7 @@ func (m *machine) finish() Reason {
 // announce puts the revert and the issue into the outbox.
 func (m *machine) announce(end Outcome) {
 	task := Task{
-		Rollout: m.ID, Failed: m.Canary.Commit, Bad: end.Revision, Good: m.Stable.Revision, Reason: end.Reason,
+		Rollout: m.ID, At: m.now, Failed: m.Canary.Commit, Bad: end.Revision, Good: m.Stable.Revision, Reason: end.Reason,
 		Step: m.Step + 1, Steps: len(m.Plan.Steps), Weight: m.reached(), Rollback: m.Plan.Rollback,
 		Verdicts: m.Verdicts, Requests: m.Evidence.Total, Errors: m.Evidence.Failed, Timeline: m.Timeline,
 	}
@@ -115,7 +115,17 @@ func (m *machine) announce(end Outcome) {
 	if m.Plan.Rollback.Issue {
 		task.Kind = TaskIssue
 		m.Outbox = append(m.Outbox, task)
+		m.Incidents = append(m.Incidents, Incident{Rollout: m.ID, At: m.now})
+		m.Incidents = m.Incidents[max(0, len(m.Incidents)-maxIncidents):]
 	}
+}
+
+// settle ends the incidents of a release of which a later version was promoted.
+func (m *machine) settle(why Reason) {
+	for _, i := range m.Incidents {
+		m.Outbox = append(m.Outbox, Task{Kind: TaskClose, Rollout: i.Rollout, At: i.At, Failed: m.Canary.Commit, Good: m.Canary.Revision, Reason: why})
+	}
+	m.Incidents = nil
 }
 
 // reached is the largest weight that the canary had.

@@ -69,14 +69,21 @@ type Rollout struct {
 	Evidence   Evidence   `json:"evidence,omitzero"`
 	Verdicts   []Verdict  `json:"verdicts,omitempty"`
 	Outbox     []Task     `json:"outbox,omitempty"`
-	Reports    []Report   `json:"reports,omitempty"` // what the statuses of commits are to say
-	Last       Outcome    `json:"last,omitzero"`     // of the last rollout
+	Reports    []Report   `json:"reports,omitempty"`   // what the statuses of commits are to say
+	Incidents  []Incident `json:"incidents,omitempty"` // whose issues are to be closed when a later version is promoted
+	Last       Outcome    `json:"last,omitzero"`       // of the last rollout
 	Condemned  []Revision `json:"condemned,omitempty"`
 	Parked     Revision   `json:"parked,omitzero"`
 	Promoted   []Revision `json:"promoted,omitempty"` // the newest last
 	// Counts is what Git asked for of each group when it was last applied: only a change of that is applied again.
 	Counts   map[string]int `json:"counts,omitempty"`
 	Timeline []Event        `json:"timeline,omitempty"` // of the present or last rollout
+}
+
+// Incident is a rollout that people were told of by an issue.
+type Incident struct {
+	Rollout string    `json:"rollout"`
+	At      time.Time `json:"at"`
 }
 
 // Elapsed is time on a clock that stops while a rollout holds.
@@ -135,6 +142,7 @@ const (
 	maxPromoted  = 20
 	maxCondemned = 20
 	maxWaiting   = 4 // tasks of the outbox that keep their timeline
+	maxIncidents = 4
 	maxText      = 300
 	maxLine      = 160 // of the timeline
 )

@@ -26,6 +26,7 @@ type config struct {
 	Nomad    *nomadConfig   `hcl:"nomad,block"`
 	Routers  []routerConfig `hcl:"router,block"`
 	HTTP     *httpConfig    `hcl:"http,block"`
+	GitHub   *githubConfig  `hcl:"github,block"`
 
 	clone string // the folder of the clone below StateDir: each process needs its own
 
@@ -119,6 +120,7 @@ func (c *config) complete(dir string) hcl.Diagnostics {
 	}
 	c.placeIn(dir)
 	diags = append(diags, c.Git.complete()...)
+	diags = append(diags, c.GitHub.complete()...)
 	return append(diags, c.checkRouters()...)
 }
 
@@ -131,7 +133,7 @@ func (c *config) placeIn(dir string) {
 	for i := range c.Routers {
 		paths = append(paths, &c.Routers[i].StateFile)
 	}
-	for _, path := range paths {
+	for _, path := range append(paths, c.GitHub.paths()...) {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(dir, *path)
 		}

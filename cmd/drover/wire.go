@@ -28,7 +28,15 @@ func wire(c *config, logger *slog.Logger, registry prometheus.Registerer) (recon
 	if err != nil {
 		return reconcile.Options{}, err
 	}
-	repository, err := c.Git.open(git.Config{StateDir: filepath.Join(c.StateDir, c.clone), Logger: logger})
+	forge, err := wireForge(c, logger)
+	if err != nil {
+		return reconcile.Options{}, err
+	}
+	settings := git.Config{StateDir: filepath.Join(c.StateDir, c.clone), Logger: logger}
+	if forge != nil && c.isOnGitHub() {
+		settings.ReadToken = forge.GitToken
+	}
+	repository, err := c.Git.open(settings)
 	if err != nil {
 		return reconcile.Options{}, err
 	}
@@ -40,11 +48,15 @@ func wire(c *config, logger *slog.Logger, registry prometheus.Registerer) (recon
 	if err != nil {
 		return reconcile.Options{}, err
 	}
-	return reconcile.Options{
+	options := reconcile.Options{
 		Instance: c.Instance, Poll: c.Git.poll, Repository: repository, Load: loader(c.Git.Path),
 		Cluster: nomad.New(client, nomad.Options{Instance: c.Instance, Namespace: c.Nomad.Namespace, Logger: logger}),
 		Routers: routers, Ledger: ledger, Prober: probe.New(probe.Options{Logger: logger}), Logger: logger, Registerer: registry,
-	}, nil
+	}
+	if forge != nil {
+		options.Forge = forge
+	}
+	return options, nil
 }
 
 func loader(path string) reconcile.Loader {

@@ -10,6 +10,8 @@ release "web" {
     commit = push # ERROR: Value not constant
     issue  = "yes" # ERROR: Wrong type
     labels = ["a,b", 3] # ERROR: Invalid label # ERROR: Wrong type
+
+    assignees = ["robin", "@kim"] # ERROR: Invalid assignee
   }
 
   variables {

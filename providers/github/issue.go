@@ -1,0 +1,125 @@
+package github
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/go-github/v60/github"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+const (
+	// maxBody is what GitHub takes of a body, in characters; maxTitle of a title.
+	maxBody  = 65536
+	maxTitle = 256
+	// looseClock is by how much GitHub's clock may be behind ours.
+	looseClock = 10 * time.Minute
+)
+
+// mark is the line that makes what we wrote findable; people do not see it.
+func mark(marker string) string {
+	return "<!-- drover " + strings.NewReplacer("--", "-\u200b-", ">", "").Replace(marker) + " -->"
+}
+
+// marked is a text with its marker, within GitHub's bounds.
+func marked(marker, text string) string {
+	line := "\n\n" + mark(marker) + "\n"
+	const cut = "\n\n(cut: GitHub takes no more)"
+	if room := maxBody - len([]rune(line)); len([]rune(text)) > room {
+		text = string([]rune(text)[:room-len([]rune(cut))]) + cut
+	}
+	return strings.TrimRight(text, "\n") + line
+}
+
+// OpenIssue opens an issue, or finds the one of ours that carries the same marker, and returns its address. The error
+// wraps strategy.ErrRefused when the repository has no issues.
+func (f *Forge) OpenIssue(ctx context.Context, issue strategy.Issue) (string, error) {
+	ctx = urgently(ctx)
+	there, err := f.findIssue(ctx, issue.Marker, issue.Since)
+	if err != nil {
+		return "", err
+	}
+	if there != nil {
+		return there.GetHTMLURL(), nil
+	}
+	title, body := clip(issue.Title, maxTitle), marked(issue.Marker, issue.Body)
+	request := &github.IssueRequest{Title: &title, Body: &body}
+	if len(issue.Labels) > 0 {
+		request.Labels = &issue.Labels
+	}
+	if len(issue.Assignees) > 0 {
+		request.Assignees = &issue.Assignees
+	}
+	opened, _, err := f.client.Issues.Create(ctx, f.owner, f.name, request)
+	if code(err) == http.StatusUnprocessableEntity && request.Assignees != nil {
+		// One who left must not keep the others from knowing.
+		f.log.Warn("issue opened without its assignees", "assignees", strings.Join(issue.Assignees, ","), "error", err)
+		request.Assignees = nil
+		opened, _, err = f.client.Issues.Create(ctx, f.owner, f.name, request)
+	}
+	if err != nil {
+		return "", refused(err)
+	}
+	return opened.GetHTMLURL(), nil
+}
+
+// refused wraps strategy.ErrRefused around what no later try can mend.
+func refused(err error) error {
+	switch code(err) {
+	case http.StatusGone, http.StatusUnprocessableEntity:
+		return fmt.Errorf("%w: %w", strategy.ErrRefused, err)
+	}
+	return err
+}
+
+// CloseIssue closes the issue that carries the marker, with a comment. One that is not there, or that somebody closed, is
+// no error.
+func (f *Forge) CloseIssue(ctx context.Context, c strategy.Closing) error {
+	issue, err := f.findIssue(ctx, c.Marker, c.Since)
+	if err != nil || issue == nil || issue.GetState() == "closed" {
+		return err
+	}
+	err = f.Comment(ctx, issue.GetNumber(), c.Marker+" closed", func(string) string { return c.Text })
+	if err != nil && !errors.Is(err, strategy.ErrRefused) {
+		return err
+	}
+	closed, reason := "closed", "completed"
+	_, _, err = f.client.Issues.Edit(ctx, f.owner, f.name, issue.GetNumber(), &github.IssueRequest{State: &closed, StateReason: &reason})
+	return refused(err)
+}
+
+// findIssue is the issue of ours that carries a marker and was written to since; nil when there is none. Search is no
+// way to find it: it sees what was just created late.
+func (f *Forge) findIssue(ctx context.Context, marker string, since time.Time) (*github.Issue, error) {
+	self, err := f.Self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	opts := &github.IssueListByRepoOptions{State: "all", Sort: "created", Direction: "asc", ListOptions: github.ListOptions{PerPage: perPage}}
+	if !since.IsZero() {
+		opts.Since = since.Add(-looseClock).UTC().Truncate(time.Minute)
+	}
+	for {
+		issues, response, err := f.client.Issues.ListByRepo(ctx, f.owner, f.name, opts)
+		if code(err) == http.StatusGone {
+			return nil, refused(err)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look for the issue: %w", err)
+		}
+		for _, issue := range issues {
+			if !issue.IsPullRequest() && strings.EqualFold(issue.GetUser().GetLogin(), self) && strings.Contains(issue.GetBody(), mark(marker)) {
+				return issue, nil
+			}
+		}
+		if response.NextPage == 0 {
+			return nil, nil
+		}
+		opts.Page = response.NextPage
+	}
+}

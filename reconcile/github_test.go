@@ -1,0 +1,252 @@
+package reconcile_test
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/drover-dev/drover/providers/git"
+	"github.com/drover-dev/drover/providers/github"
+	"github.com/drover-dev/drover/providers/github/githubtest"
+	"github.com/drover-dev/drover/providers/github/openapi"
+	"github.com/drover-dev/drover/providers/nomad"
+	"github.com/drover-dev/drover/providers/providertest"
+	"github.com/drover-dev/drover/providers/sim"
+	"github.com/drover-dev/drover/reconcile"
+	"github.com/drover-dev/drover/strategy"
+)
+
+// shop is a Drover with all that is real about Git and GitHub, on a simulated Nomad: a bare repository, the client of
+// GitHub, and a GitHub that answers it as the real one would.
+type shop struct {
+	*world
+	t      *testing.T
+	remote *providertest.BareRemote
+	hub    *githubtest.Hub
+	dir    string
+}
+
+const shopRepository = "shop/releases"
+
+func newShop(t *testing.T) *shop {
+	t.Helper()
+	s := &shop{world: newWorld(t, rate), t: t, remote: providertest.NewBareRemote(t), dir: t.TempDir()}
+	s.remote.Commit(t, "Begin the release repository", providertest.Files{policyPath: quickPolicy})
+	var err error
+	s.hub, err = githubtest.New(githubtest.Options{Repository: shopRepository, Dir: s.remote.Dir, Now: func() time.Time { return s.now }, Check: openapi.Check(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.restart()
+	return s
+}
+
+// restart starts another Drover on the same world.
+func (s *shop) restart() {
+	s.t.Helper()
+	s.process = s.boundary.process()
+	clock := func() time.Time { return s.now }
+	repository, err := git.New(git.Config{URL: s.remote.Dir, StateDir: s.dir, Now: clock})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	forge, err := github.New(github.Config{
+		Repository: shopRepository, Token: github.Fixed(githubtest.Token), Transport: s.hub.Transport(), Now: clock, Gap: -1,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	traffic := boundTraffic{process: s.process, router: router{s.world}, meter: meter{s.world}}
+	s.loop = reconcile.New(reconcile.Options{
+		Instance: instance, Poll: 5 * time.Second, Repository: repository, Load: load,
+		Cluster: boundCluster{s.process, nomad.New(s.client, nomad.Options{Instance: instance, Logger: slog.New(slog.DiscardHandler)})},
+		Routers: map[string]reconcile.Traffic{"": {Router: traffic, Meter: traffic}},
+		Ledger:  boundLedger{s.process, s.ledger}, Bookmark: boundBookmark{s.process, s.ledger}, Forge: forge, Prober: prober{s.world},
+		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Notify: s.notify,
+	})
+}
+
+// tick lets a second go by.
+func (s *shop) tick() {
+	s.now = s.now.Add(time.Second)
+	s.nomad.Advance(s.now)
+	_, s.failed = s.loop.Pass(s.t.Context(), s.now)
+	s.loop.Deliver(s.t.Context(), s.now)
+}
+
+// until ticks until something holds.
+func (s *shop) until(what string, holds func() bool) {
+	s.t.Helper()
+	for end := s.now.Add(10 * time.Minute); !holds(); s.tick() {
+		if !s.now.Before(end) {
+			s.t.Fatalf("waited for it in vain: %s; now %s", what, s.describe())
+		}
+	}
+}
+
+// release commits a version onto the branch, as a person who pushes would.
+func (s *shop) release(version string) string {
+	return s.remote.Commit(s.t, "Release "+checkout+" "+version, releaseFiles(s.t, checkout, version))
+}
+
+// propose makes a branch with a version, and opens a pull request for it.
+func (s *shop) propose(version string) int {
+	s.t.Helper()
+	branch := "release-" + version
+	s.remote.Branch(s.t, "refs/heads/"+branch, s.remote.Tip(s.t), "Release "+checkout+" "+version, releaseFiles(s.t, checkout, version))
+	number, err := s.hub.Open(githubtest.Person, branch, "Release "+checkout+" "+version)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return number
+}
+
+func (s *shop) merge(number int, method string) string {
+	s.t.Helper()
+	tip, err := s.hub.Merge(githubtest.Person, number, method)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return tip
+}
+
+// settled tells whether the release rests on a version, with everything said.
+func (s *shop) settled(version string, end strategy.OutcomeKind) bool {
+	r := s.rollout(checkout)
+	return s.rests(checkout) && r.Stable.Revision.Version == version && r.Last.Kind == end && len(r.Untold()) == 0
+}
+
+// runs brings 1.0.0 to rest.
+func (s *shop) runs() {
+	s.t.Helper()
+	s.release("1.0.0")
+	s.until("1.0.0 runs", func() bool { return s.settled("1.0.0", strategy.OutcomePromoted) })
+}
+
+// said is the statuses of a commit, in their order.
+func (s *shop) said(sha string) []string {
+	var all []string
+	for _, status := range s.hub.Statuses(sha) {
+		all = append(all, fmt.Sprintf("%s %s: %s", status.State, status.Context, status.Text))
+	}
+	return all
+}
+
+// TestRollbackOnGitHub: a bad version is merged; its commit's statuses tell the story, and one issue tells why.
+func TestRollbackOnGitHub(t *testing.T) {
+	s := newShop(t)
+	s.runs()
+	number := s.propose("1.2.0")
+	bad := s.merge(number, "squash")
+	s.until("1.2.0 is rolled back", func() bool { return s.settled("1.0.0", strategy.OutcomeCondemned) })
+	said := s.said(bad)
+	want := []string{"pending drover/checkout-api: placing 1.2.0", "pending drover/checkout-api: canary 20%, step 1 of 2", "failure drover/checkout-api: rolled back: gate \"errors\" failed"}
+	for _, w := range want {
+		if !slices.ContainsFunc(said, func(have string) bool { return strings.HasPrefix(have, w) }) {
+			t.Errorf("the statuses are %q, want one that begins with %q", said, w)
+		}
+	}
+	if last := said[len(said)-1]; !strings.HasPrefix(last, "failure") {
+		t.Errorf("the last status is %q, want failure", last)
+	}
+	issues := s.hub.Issues()
+	if len(issues) != 1 {
+		t.Fatalf("%d issues were opened, want 1", len(issues))
+	}
+	for _, part := range []string{bad, "pull request #1 of `robin`", "| errors | fail |", "Git: reverted by "} {
+		if !strings.Contains(issues[0].Body, part) {
+			t.Errorf("the issue does not hold %q:\n%s", part, issues[0].Body)
+		}
+	}
+	if diff := cmp.Diff([]string{"drover", "rollback"}, issues[0].Labels); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
+	}
+	if comments := s.hub.Comments(number); len(comments) != 1 || !strings.Contains(comments[0].Body, "| checkout-api | 🔴 failed | rolled back: gate \"errors\" failed") {
+		t.Errorf("below the pull request stands %+v, want one comment that says that it failed", comments)
+	}
+
+	// A later version is promoted, and the issue is closed.
+	s.release("1.2.1")
+	s.nomad.SetBehaviour(sim.DemoBehaviour)
+	s.behaveSoundly("1.2.1")
+	s.until("1.2.1 is promoted", func() bool { return s.settled("1.2.1", strategy.OutcomePromoted) })
+	if issue := s.hub.Issues()[0]; issue.State != "closed" || len(issue.Comments) != 1 || !strings.HasPrefix(issue.Comments[0].Body, "checkout-api 1.2.1 is live: 1.2.1 promoted after") {
+		t.Errorf("the issue is %s with %+v, want it closed with a comment", issue.State, issue.Comments)
+	}
+}
+
+// behaveSoundly has a version answer everything well.
+func (s *shop) behaveSoundly(version string) {
+	sound := sim.DemoBehaviour(sim.Task{})
+	s.nomad.SetBehaviour(func(t sim.Task) sim.Behaviour {
+		if t.Version == version {
+			return sound
+		}
+		return sim.DemoBehaviour(t)
+	})
+}
+
+// TestMergedEveryWay: the comment of a pull request follows its rollout, however it was merged.
+func TestMergedEveryWay(t *testing.T) {
+	for _, method := range []string{"merge", "squash", "rebase"} {
+		t.Run(method, func(t *testing.T) {
+			s := newShop(t)
+			s.runs()
+			number := s.propose("1.1.0")
+			tip := s.merge(number, method)
+			s.until("1.1.0 is promoted", func() bool { return s.settled("1.1.0", strategy.OutcomePromoted) })
+			said := s.said(tip)
+			if last := said[len(said)-1]; !strings.HasPrefix(last, "success drover/checkout-api: 1.1.0 promoted after ") {
+				t.Errorf("the last status of %s is %q, want success", tip, last)
+			}
+			comments := s.hub.Comments(number)
+			if len(comments) != 1 || comments[0].Edits == 0 || !strings.Contains(comments[0].Body, "| checkout-api | 🟢 done | 1.1.0 promoted after ") {
+				t.Errorf("below the pull request stands %+v, want one comment, edited in place, that says that it is done", comments)
+			}
+		})
+	}
+}
+
+// TestGitHubDownForTheWholeRollback: the cluster does not wait for it, and everything is said afterwards, once.
+func TestGitHubDownForTheWholeRollback(t *testing.T) {
+	s := newShop(t)
+	s.runs()
+	number := s.propose("1.2.0")
+	bad := s.merge(number, "merge")
+	s.hub.Down(true)
+	s.until("traffic is back", func() bool {
+		r := s.rollout(checkout)
+		return r.AtRest() && r.Last.Kind == strategy.OutcomeCondemned
+	})
+	took := s.rollout(checkout).Last.At.Sub(s.start)
+	s.until("the revert is in Git", func() bool { return s.rollout(checkout).Reason.Code == strategy.UpToDate })
+	for range 3 * 60 {
+		s.tick()
+	}
+	s.restart()
+	for range 60 {
+		s.tick()
+	}
+	if len(s.hub.Issues()) != 0 {
+		t.Error("an issue was opened while GitHub was down")
+	}
+	s.hub.Down(false)
+	s.until("all is said", func() bool { return s.settled("1.0.0", strategy.OutcomeCondemned) })
+	if n := len(s.hub.Issues()); n != 1 {
+		t.Errorf("%d issues were opened, want 1", n)
+	}
+	said := s.said(bad)
+	if len(said) == 0 || !strings.HasPrefix(said[len(said)-1], "failure ") {
+		t.Errorf("the statuses are %q, want failure in the end", said)
+	}
+	if n := len(s.hub.Comments(number)); n != 1 {
+		t.Errorf("%d comments stand below the pull request, want 1", n)
+	}
+	t.Logf("rolled back %s after the beginning, with GitHub down", took)
+}
