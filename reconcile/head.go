@@ -59,6 +59,24 @@ func (l *Loop) seeHead(ctx context.Context) error {
 	return l.storeHeads(ctx, next)
 }
 
+// peekHead takes in the head of the branch for a preview: nothing is stored.
+func (l *Loop) peekHead(ctx context.Context) error {
+	ancestry, can := l.opts.Repository.(Ancestry)
+	if !can || l.opts.Bookmark == nil {
+		return nil
+	}
+	heads, err := l.opts.Bookmark.LoadHead(ctx)
+	if err != nil {
+		return fmt.Errorf("read the head seen last: %w", err)
+	}
+	if heads, err = follow(ctx, ancestry, heads, l.intent.now().SHA); err != nil {
+		return err
+	}
+	l.heads, l.headsRead = heads, true
+	l.intent.force(heads.Forced)
+	return nil
+}
+
 // forced is the head that asks for nothing that may begin; "" when it may. What was not compared may not.
 func (l *Loop) forced() string {
 	if !l.headsKnown() {

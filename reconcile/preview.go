@@ -19,6 +19,35 @@ type Preview struct {
 	Reason  strategy.Reason
 	Live    *strategy.ClusterState // nil when Nomad cannot be read
 	Problem string                 // why it cannot be said what would happen
+	// Nomad is what Nomad says it would do with the registration of a rollout that would begin; nil when it was not asked,
+	// or did not answer: NomadProblem says why.
+	Nomad        *strategy.JobPlan
+	NomadProblem string
+	// Extra is how many allocations the rollout needs at its peak, beside those that run without it.
+	Extra int
+	// Warnings is what a person should know before it.
+	Warnings []string
+}
+
+// Peak is how many allocations all rollouts together need at most beside those that run without them, when no more are
+// under way at a time than the limits allow.
+func Peak(previews []Preview, limits Limits) int {
+	var under, next []int
+	for _, p := range previews {
+		switch {
+		case p.Starts() && p.Now.AtRest():
+			next = append(next, p.Extra)
+		case !p.Next.AtRest():
+			under = append(under, p.Extra)
+		}
+	}
+	slices.SortFunc(next, func(a, b int) int { return b - a })
+	free := max(0, limits.withDefaults().MaxActive-len(under))
+	sum := 0
+	for _, n := range append(under, next[:min(free, len(next))]...) {
+		sum += n
+	}
+	return sum
 }
 
 // Starts tells whether a rollout would begin.
@@ -28,6 +57,9 @@ func (p Preview) Starts() bool { return p.Next.ID != "" && p.Next.ID != p.Now.ID
 // ledger; what is wrong with single releases stands in their previews.
 func (l *Loop) Preview(ctx context.Context, now time.Time) ([]Preview, error) {
 	if err := l.intent.refresh(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.peekHead(ctx); err != nil {
 		return nil, err
 	}
 	for range looks {
@@ -83,6 +115,14 @@ func (l *Loop) preview(ctx context.Context, name string, t *tracked, now time.Ti
 	if p.Starts() && len(p.Next.Timeline) > 0 {
 		p.Reason = p.Next.Timeline[0].Reason
 	}
+	if o.Desired != nil {
+		p.Warnings = append(p.Warnings, o.Desired.Job.Warnings...)
+	}
+	p.Extra = p.Next.Extra(o.Desired, o.Cluster)
+	if p.Starts() && o.Desired != nil {
+		p.Warnings = append(p.Warnings, p.Next.Caveats(*o.Desired, o.Cluster)...)
+		l.askNomad(ctx, &p)
+	}
 	switch {
 	case o.Desired == nil:
 		p.Problem = o.GitProblem
@@ -92,4 +132,27 @@ func (l *Loop) preview(ctx context.Context, name string, t *tracked, now time.Ti
 		p.Problem = p.Reason.Text
 	}
 	return p
+}
+
+// askNomad has Nomad say what the rollout that would begin would change.
+func (l *Loop) askNomad(ctx context.Context, p *Preview) {
+	planner, ok := l.opts.Cluster.(Planner)
+	if !ok {
+		p.NomadProblem = "Nomad is not asked"
+		return
+	}
+	registration, ok := p.Next.Registers(*p.Desired)
+	if !ok {
+		return
+	}
+	registration.Marker.Instance = l.opts.Instance
+	plan, err := planner.Plan(ctx, registration)
+	switch {
+	case errors.Is(err, strategy.ErrRefused):
+		p.NomadProblem = "Drover's token may not ask for one (before Nomad 2.0.4 no workload identity may)"
+	case err != nil:
+		p.NomadProblem = err.Error()
+	default:
+		p.Nomad = &plan
+	}
 }

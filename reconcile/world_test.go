@@ -89,9 +89,14 @@ func newWorld(t testing.TB, rps float64) *world {
 // restart throws the Drover away that runs, and starts another on the same world and ledger.
 func (w *world) restart() {
 	w.process = w.boundary.process()
+	w.loop = reconcile.New(w.options())
+}
+
+// options are those of the present process.
+func (w *world) options() reconcile.Options {
 	p := w.process
 	traffic := boundTraffic{process: p, router: router{w}, meter: meter{w}}
-	w.loop = reconcile.New(reconcile.Options{
+	return reconcile.Options{
 		Instance: w.instance, Limits: w.limits, Prune: w.prune, Bookmark: boundBookmark{p, w.ledger}, Repository: boundRepository{p, w.repo}, Load: load,
 		Cluster: w.cluster(),
 		Routers: map[string]reconcile.Traffic{"": {Router: traffic, Meter: traffic}},
@@ -102,7 +107,7 @@ func (w *world) restart() {
 				w.notify(d)
 			}
 		},
-	})
+	}
 }
 
 // cluster is the provider of Nomad on the simulated one, through the present process.

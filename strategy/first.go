@@ -85,7 +85,7 @@ func (m *machine) registerFirst() Reason {
 	if !m.give(m.split(0, false)) {
 		return m.firstDeadline(m.splitPending())
 	}
-	m.act(Action{Kind: ActRegister, Registration: m.fromGit(d, RoleFirst)})
+	m.act(Action{Kind: ActRegister, Registration: m.fromGit(*d, RoleFirst)})
 	return m.firstDeadline(waiting("registering %s", m.Canary.Revision))
 }
 

@@ -71,15 +71,16 @@ func (m *machine) placeCanaries() Reason {
 		// The way back must not be forgotten by Nomad while the canaries run.
 		m.act(Action{Kind: ActMarkGood, Job: m.Job, Version: m.Stable.Version})
 	}
-	m.act(Action{Kind: ActRegister, Registration: m.fromGit(d, RoleCanary)})
+	m.act(Action{Kind: ActRegister, Registration: m.fromGit(*d, RoleCanary)})
 	return m.placeDeadline(waiting("registering %s", m.Canary.Revision))
 }
 
-func (m *machine) fromGit(d *Desired, role Role) *Registration {
+// fromGit is the registration of the revision on trial with the spec that Git has.
+func (r Rollout) fromGit(d Desired, role Role) *Registration {
 	source := d.Release.Source
 	return &Registration{
-		Job: m.Job, Source: &source, ModifyIndex: m.Base, Canaries: m.Plan.Canaries, Steps: m.Plan.Steps,
-		Marker: Marker{Rollout: m.ID, Revision: m.Canary.Revision, Role: role},
+		Job: r.Job, Source: &source, ModifyIndex: r.Base, Canaries: r.Plan.Canaries, Steps: r.Plan.Steps,
+		Marker: Marker{Rollout: r.ID, Revision: r.Canary.Revision, Role: role},
 	}
 }
 

@@ -98,6 +98,8 @@ type GroupSpec struct {
 	Count    int
 	Services []string // names of its services of provider "nomad"
 	Scaled   bool     // it has a scaling block: its count is an autoscaler's
+	// MaxParallel is how many allocations a rolling update replaces at a time.
+	MaxParallel int
 }
 
 // Desired is a release resolved: what Git asks for at one commit, with the job that Nomad made of it.

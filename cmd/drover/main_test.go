@@ -2,10 +2,17 @@ package main
 
 import (
 	"flag"
+	"fmt"
+	"net/http/httptest"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/hashicorp/nomad/api"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/drover-dev/drover/providers/nomad"
+	"github.com/drover-dev/drover/providers/sim"
 )
 
 // update rewrites the golden parts of the scripts; read what it wrote before it is committed.
@@ -13,6 +20,27 @@ var update = flag.Bool("update", false, "rewrite what the scripts compare with")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"drover": main})
+}
+
+type clusterKey struct{}
+
+// nomadRun is the command `nomad-run FILE VERSION`: it runs a job on the simulated Nomad at $NOMAD, as people do without
+// Drover, and lets a minute go by.
+func nomadRun(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: nomad-run FILE VERSION")
+	}
+	cluster := ts.Value(clusterKey{}).(*sim.Nomad)
+	client, err := nomad.Connect(nomad.Config{Address: "http://simulated", HTTPClient: cluster.Client()})
+	ts.Check(err)
+	source := &api.JobSubmission{Source: ts.ReadFile(args[0]), Format: "hcl2", Variables: fmt.Sprintf("version = %q\n", args[1])}
+	job, err := client.Jobs().ParseHCLOpts(&api.JobsParseRequest{JobHCL: source.Source, Variables: source.Variables, Canonicalize: true})
+	ts.Check(err)
+	_, _, err = client.Jobs().RegisterOpts(job, &api.RegisterOptions{Submission: source}, nil)
+	ts.Check(err)
+	for range 60 {
+		cluster.Advance(cluster.Now().Add(time.Second))
+	}
 }
 
 // TestScripts plays every script in testdata with the program itself.
@@ -24,7 +52,13 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata",
 		UpdateScripts: *update,
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"nomad-run": nomadRun},
 		Setup: func(env *testscript.Env) error {
+			cluster := sim.New(sim.Config{Start: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC), Seed: 1})
+			server := httptest.NewServer(cluster)
+			env.Defer(server.Close)
+			env.Values[clusterKey{}] = cluster
+			env.Setenv("NOMAD", server.URL)
 			env.Setenv("EXAMPLES", filepath.Join(root, "examples"))
 			for _, name := range []string{"NOMAD_ADDR", "NOMAD_TOKEN", "NOMAD_NAMESPACE", "NOMAD_REGION"} {
 				env.Setenv(name, "")

@@ -32,6 +32,11 @@ func groupCount(group *api.TaskGroup) int {
 	return 1
 }
 
+// isScaled tells whether the count is an autoscaler's.
+func isScaled(group *api.TaskGroup) bool {
+	return group.Scaling != nil && (group.Scaling.Enabled == nil || *group.Scaling.Enabled)
+}
+
 // progressDeadline is the longest of the groups, each with what the job's own update block says.
 func progressDeadline(job *api.Job) time.Duration {
 	longest := time.Duration(0)
@@ -160,7 +165,7 @@ func groupWarnings(job *api.Job, group *api.TaskGroup) []string {
 	for _, port := range staticPorts(group) {
 		said = append(said, fmt.Sprintf("group %q has the static port %s: a canary needs a node where it is free", name, port))
 	}
-	if group.Scaling != nil && (group.Scaling.Enabled == nil || *group.Scaling.Enabled) {
+	if isScaled(group) {
 		said = append(said, fmt.Sprintf("group %q has a scaling block: Nomad refuses to scale while a rollout is under way", name))
 	}
 	if groupCount(group) == 1 {

@@ -1,0 +1,85 @@
+package reconcile_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/drover-dev/drover/reconcile"
+	"github.com/drover-dev/drover/strategy"
+)
+
+// planner is a cluster that is asked for plans.
+type planner struct {
+	reconcile.Cluster
+	asked []strategy.Registration
+	err   error
+}
+
+func (p *planner) Plan(_ context.Context, r strategy.Registration) (strategy.JobPlan, error) {
+	p.asked = append(p.asked, r)
+	return strategy.JobPlan{Diff: "+/- Job: \"checkout-api\""}, p.err
+}
+
+// TestPreview holds that a plan asks Nomad about the registration that the next pass makes, and acts on nothing.
+func TestPreview(t *testing.T) {
+	w := newWorld(t, 100)
+	w.repo.commit(person, "Go quickly", map[string]string{policyPath: quickPolicy})
+	w.repo.commit(person, "Release it", releaseFiles(t, checkout, "1.0.0"))
+	if err := w.until(5*time.Minute, func() bool { return w.rests(checkout) && !w.rollout(checkout).Stable.Revision.IsZero() }); err != nil {
+		t.Fatal(err)
+	}
+	w.repo.commit(person, "Upgrade it", map[string]string{releasePath(checkout): releaseText(checkout, "1.1.0", "")})
+	before := len(w.nomad.Requests())
+	seen := w.ledger.heads
+	cluster := &planner{Cluster: w.cluster()}
+	opts := w.options()
+	opts.Cluster = cluster
+	previews, err := reconcile.New(opts).Preview(t.Context(), w.now)
+	if err != nil || len(previews) != 1 {
+		t.Fatalf("previews %v, error %v", previews, err)
+	}
+	p := previews[0]
+	if !p.Starts() || p.Nomad == nil || p.Nomad.Diff == "" || p.NomadProblem != "" {
+		t.Errorf("starts %t, Nomad %v, problem %q", p.Starts(), p.Nomad, p.NomadProblem)
+	}
+	if len(cluster.asked) != 1 || cluster.asked[0].Marker.Role != strategy.RoleCanary || cluster.asked[0].Marker.Instance != instance || cluster.asked[0].ModifyIndex != p.Live.ModifyIndex {
+		t.Errorf("asked %+v", cluster.asked)
+	}
+	for _, request := range w.nomad.Requests()[before:] {
+		if len(request) < 4 || request[:4] != "GET " && request != "PUT /v1/jobs/parse" && request != "PUT /v1/validate/job" {
+			t.Errorf("a plan makes the request %s", request)
+		}
+	}
+	if w.ledger.heads != seen {
+		t.Errorf("a plan moved the head that was seen last from %v to %v", seen, w.ledger.heads)
+	}
+	opts = w.options()
+	opts.Cluster = cluster
+	cluster.err = fmt.Errorf("plan: %w", strategy.ErrRefused)
+	if previews, err = reconcile.New(opts).Preview(t.Context(), w.now); err != nil {
+		t.Fatal(err)
+	}
+	if p = previews[0]; p.Nomad != nil || p.NomadProblem != "Drover's token may not ask for one (before Nomad 2.0.4 no workload identity may)" {
+		t.Errorf("refused: Nomad %v, problem %q", p.Nomad, p.NomadProblem)
+	}
+}
+
+// TestPeak holds that no more rollouts are counted than may be under way at a time, those with the most allocations.
+func TestPeak(t *testing.T) {
+	starts := func(extra int) reconcile.Preview {
+		return reconcile.Preview{Next: strategy.Rollout{ID: "new", Phase: strategy.Placing}, Extra: extra}
+	}
+	moving := reconcile.Preview{Now: strategy.Rollout{ID: "r", Phase: strategy.Stepping}, Next: strategy.Rollout{ID: "r", Phase: strategy.Stepping}, Extra: 7}
+	rests := reconcile.Preview{Next: strategy.Rollout{Phase: strategy.Resting}, Extra: 0}
+	got := map[int]int{}
+	for _, limit := range []int{1, 2, 3, 0} {
+		got[limit] = reconcile.Peak([]reconcile.Preview{starts(1), moving, starts(5), rests, starts(3)}, reconcile.Limits{MaxActive: limit})
+	}
+	if diff := cmp.Diff(map[int]int{1: 7, 2: 12, 3: 15, 0: 16}, got); diff != "" {
+		t.Errorf("peak by limit (-want +got):\n%s", diff)
+	}
+}
