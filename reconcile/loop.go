@@ -330,9 +330,11 @@ func (l *Loop) store(ctx context.Context, t *tracked, now time.Time) error {
 	r := t.record.Rollout
 	// What counts from a baseline that nobody remembers is lost in a crash, and with it the verdict it led to.
 	baseline := len(r.Evidence.Prev) > 0 && len(t.stored.Evidence.Prev) == 0
+	// So is a suspicion: the verdict that confirms it must not be forgotten once it was acted on.
+	suspects := r.Evidence.Judged.LogE > 0 && r.Evidence.Judged.LogE != t.stored.Evidence.Judged.LogE
 	// What a release rests on is read by people for a long time.
 	restsAnew := !r.InMotion() && r.Reason.Code != t.stored.Reason.Code
-	if !r.Differs(t.stored) && !baseline && !restsAnew && (!r.InMotion() || now.Sub(t.storedAt) < saveEvery) {
+	if !r.Differs(t.stored) && !baseline && !suspects && !restsAnew && (!r.InMotion() || now.Sub(t.storedAt) < saveEvery) {
 		return nil
 	}
 	index, err := l.opts.Ledger.Store(ctx, t.record)

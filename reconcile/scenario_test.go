@@ -82,7 +82,7 @@ func playScenario(t *testing.T, path string) {
 	if err != nil {
 		t.Fatalf("read the scenario: %v", err)
 	}
-	w := newWorld(t, 600)
+	w := newWorld(t, 3000)
 	s := &scenario{world: w, archive: archive, behaviours: map[string]sim.Behaviour{}}
 	s.history = newHistory(w.clock)
 	w.notify = s.history.decided

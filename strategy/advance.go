@@ -219,7 +219,7 @@ func (m *machine) nomadAway() Reason {
 
 // open begins to measure: what was counted until now is where counting starts.
 func (m *machine) open() {
-	m.Opened, m.Evidence = true, Evidence{Since: m.now}
+	m.Opened, m.Evidence = true, m.Plan.begin(m.now)
 	if m.o.Sample == nil {
 		return
 	}
@@ -233,12 +233,22 @@ func (m *machine) takeSample() {
 	if m.o.Sample == nil || !m.measuring() {
 		return
 	}
-	e, err := m.Evidence.Add(*m.o.Sample)
+	before := m.Evidence
+	if w, known := m.o.Traffic.sameWeight(); known {
+		before = before.turn(m.Plan, w, *m.o.Sample)
+	}
+	if m.o.Sample.At.After(before.At) {
+		before.Alone = m.Phase != Stepping
+	}
+	counted, err := before.Add(*m.o.Sample)
+	if err == nil {
+		counted, err = counted.gauge(m.Plan, *m.o.Sample).judged(m.Plan, m.o.Sample.Every)
+	}
 	if err != nil {
 		m.o.SampleProblem = err.Error()
 		return
 	}
-	m.Evidence = e
+	m.Evidence = counted
 }
 
 // measuring tells whether requests count as evidence about the canary.
@@ -254,9 +264,9 @@ func (m *machine) measuring() bool {
 
 // judge asks the gates; the first that fails is the reason to end.
 func (m *machine) judge(compare bool) (failed Reason, fails bool) {
-	m.Verdicts = Judge(m.Plan.Gates, m.Evidence, compare)
+	m.Verdicts = Judge(m.Plan, m.Evidence, compare)
 	for _, v := range m.Verdicts {
-		if v.State == Fail {
+		if v.State == Fail && !v.DryRun {
 			return Reason{Code: GateFailed, Text: fmt.Sprintf("gate %q failed at %s: %s", v.Gate, m.Weight, v.Why)}, true
 		}
 	}
@@ -266,7 +276,7 @@ func (m *machine) judge(compare bool) (failed Reason, fails bool) {
 // unpassed is the first gate that has not passed.
 func (m *machine) unpassed() (Verdict, bool) {
 	for _, v := range m.Verdicts {
-		if v.State != Pass {
+		if v.State != Pass && !v.DryRun {
 			return v, true
 		}
 	}

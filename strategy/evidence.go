@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/drover-dev/drover/strategy/judge"
 )
 
 // Sample is what a meter reads at one moment: counters that only grow while their source lives.
@@ -12,6 +14,10 @@ type Sample struct {
 	At     time.Time
 	Bounds []float64 // upper bounds of the latency buckets in seconds, ascending, without +Inf; the same for all series
 	Series []Series
+	Gauges []Gauge
+	// Every is how far apart the readings of its sources are, where that is not at any time: what is newer than that may
+	// not be in the sample yet.
+	Every time.Duration
 }
 
 // Series is what one source has counted for one track since it began to count.
@@ -19,7 +25,17 @@ type Series struct {
 	Source string    // what counts, such as one instance of a proxy; a restarted one has another name
 	Since  time.Time // when it began to count from zero; zero time when unknown
 	Track  Track
+	// Gate is the gate that the series belongs to: Errors are then the events of its query, and Requests their exposure. ""
+	// for the requests of the release.
+	Gate string
 	Counters
+}
+
+// Gauge is the value of a gate's query for one track, at the sample's time.
+type Gauge struct {
+	Gate  string
+	Track Track
+	Value float64
 }
 
 // Counters are cumulative. A smaller number than before means that counting began anew.
@@ -29,17 +45,41 @@ type Counters struct {
 	Buckets  []float64 `json:"b,omitempty"` // requests within each bound of Sample.Bounds, cumulative over bounds
 }
 
-// Evidence is what a rollout has seen of its two tracks. It survives steps and restarts: prev holds the last
-// counters of every series, so that nothing is counted twice or lost.
+// Evidence is what a rollout has seen of its two tracks, and what that amounts to. It survives steps and restarts: prev
+// holds the last counters of every series, so that nothing is counted twice or lost.
 type Evidence struct {
 	Since  time.Time           `json:"since,omitzero"` // series older than this start at what they show first
 	At     time.Time           `json:"at,omitzero"`    // of the newest sample taken in
 	Bounds []float64           `json:"bounds,omitempty"`
-	Prev   map[string]Counters `json:"prev,omitempty"` // by source and track
+	Prev   map[string]Counters `json:"prev,omitempty"` // by source, track and gate
 	Canary Counters            `json:"canary"`         // within the present step
 	Stable Counters            `json:"stable"`         // within the present step
 	Total  float64             `json:"total"`          // canary requests over the whole rollout
 	Failed float64             `json:"failed"`         // canary requests that failed, over the whole rollout
+
+	Open   openWindow              `json:"open,omitzero"`
+	Weight Weight                  `json:"weight,omitempty"` // that was in effect at At
+	Turned time.Time               `json:"turned,omitzero"`  // when it was seen to have changed
+	Alone  bool                    `json:"alone,omitempty"`  // the stable is ending, or there is none: what it counts says nothing
+	Judged judge.Record            `json:"judged,omitzero"`
+	Dry    judge.Record            `json:"dry,omitzero"` // of the gates on dry run
+	Tails  map[string]tail         `json:"tails,omitempty"`
+	Seen   learning                `json:"seen,omitzero"`
+	Gauges map[string]gaugeReading `json:"gauges,omitempty"`
+}
+
+// openWindow is what was counted since the last window was judged.
+type openWindow struct {
+	From   time.Time           `json:"from,omitzero"`
+	Canary Counters            `json:"canary,omitzero"`
+	Stable Counters            `json:"stable,omitzero"`
+	Gates  map[string]gateOpen `json:"gates,omitempty"` // of gates with a query
+}
+
+// gateOpen is what was counted for one gate.
+type gateOpen struct {
+	Canary Counters `json:"canary,omitzero"`
+	Stable Counters `json:"stable,omitzero"`
 }
 
 // Add takes a sample in. One that is not newer than the last changes nothing. The error says why a sample cannot be
@@ -56,43 +96,86 @@ func (e Evidence) Add(s Sample) (Evidence, error) {
 	if next.Prev == nil {
 		next.Prev = map[string]Counters{}
 	}
-	next.Canary.Buckets, next.Stable.Buckets = slices.Clone(e.Canary.Buckets), slices.Clone(e.Stable.Buckets)
+	if next.Open.From.IsZero() {
+		next.Open.From = e.Since
+	}
+	next.unshare()
 	for _, series := range s.Series {
 		if err := series.check(len(s.Bounds)); err != nil {
 			return e, err
 		}
-		key := series.Source + "/" + string(series.Track)
-		prev, seen := next.Prev[key]
+		prev, seen := next.Prev[series.key()]
 		if !seen && series.Since.Before(e.Since) {
 			prev = series.Counters
+			if series.Track == Stable && series.Gate == "" {
+				next.Seen.Before.add(series.Counters)
+			}
 		}
-		next.Prev[key] = series.Counters
-		grown := series.since(prev)
-		switch series.Track {
-		case Canary:
-			next.Canary.add(grown)
-			next.Total += grown.Requests
-			next.Failed += grown.Errors
-		case Stable:
-			next.Stable.add(grown)
-		}
+		next.Prev[series.key()] = series.Counters
+		next.count(series, series.since(prev))
 	}
 	return next, nil
 }
 
-// NextStep forgets what belongs to the step that ended.
+// unshare makes what is counted into the evidence's own.
+func (e *Evidence) unshare() {
+	for _, c := range []*Counters{&e.Canary, &e.Stable, &e.Open.Canary, &e.Open.Stable, &e.Seen.Before, &e.Seen.Since} {
+		c.Buckets = slices.Clone(c.Buckets)
+	}
+	e.Open.Gates = maps.Clone(e.Open.Gates)
+}
+
+// count adds what a series has grown by to all that it belongs to.
+func (e *Evidence) count(s Series, grown Counters) {
+	if s.Gate != "" {
+		if e.Open.Gates == nil {
+			e.Open.Gates = map[string]gateOpen{}
+		}
+		open := e.Open.Gates[s.Gate]
+		if s.Track == Canary {
+			open.Canary.add(grown)
+		} else {
+			open.Stable.add(grown)
+		}
+		e.Open.Gates[s.Gate] = open
+		return
+	}
+	switch s.Track {
+	case Canary:
+		e.Canary.add(grown)
+		e.Open.Canary.add(grown)
+		e.Total += grown.Requests
+		e.Failed += grown.Errors
+	case Stable:
+		e.Stable.add(grown)
+		e.Open.Stable.add(grown)
+		e.Seen.Since.add(grown)
+	}
+}
+
+// NextStep forgets what belongs to the step that ended. What the gates have seen goes on.
 func (e Evidence) NextStep() Evidence {
 	e.Canary, e.Stable = Counters{}, Counters{}
+	e.Judged, e.Dry = e.Judged.NextStep(), e.Dry.NextStep()
 	return e
+}
+
+// key tells series apart.
+func (s Series) key() string {
+	key := s.Source + "/" + string(s.Track)
+	if s.Gate != "" {
+		key += "/" + s.Gate
+	}
+	return key
 }
 
 func (s Series) check(bounds int) error {
 	switch {
-	case s.Errors > s.Requests:
+	case s.Errors > s.Requests && s.Gate == "":
 		return fmt.Errorf("%s counts %.0f errors but only %.0f requests on %s: errors exceed requests", s.Source, s.Errors, s.Requests, s.Track)
 	case !(s.Requests >= 0) || !(s.Errors >= 0):
 		return fmt.Errorf("%s counts %v requests and %v errors on %s: not a count", s.Source, s.Requests, s.Errors, s.Track)
-	case len(s.Buckets) != bounds:
+	case len(s.Buckets) != bounds && s.Gate == "":
 		return fmt.Errorf("%s has %d latency buckets on %s, %d are declared", s.Source, len(s.Buckets), s.Track, bounds)
 	}
 	return nil
@@ -100,10 +183,10 @@ func (s Series) check(bounds int) error {
 
 // since is the growth from prev; everything counts when the source began anew.
 func (c Counters) since(prev Counters) Counters {
-	if c.Requests < prev.Requests {
+	if c.Requests < prev.Requests || c.Errors < prev.Errors {
 		prev = Counters{}
 	}
-	grown := Counters{Requests: c.Requests - prev.Requests, Errors: max(0, c.Errors-prev.Errors), Buckets: slices.Clone(c.Buckets)}
+	grown := Counters{Requests: c.Requests - prev.Requests, Errors: c.Errors - prev.Errors, Buckets: slices.Clone(c.Buckets)}
 	for i := range min(len(prev.Buckets), len(grown.Buckets)) {
 		grown.Buckets[i] = max(0, grown.Buckets[i]-prev.Buckets[i])
 	}

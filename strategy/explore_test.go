@@ -116,10 +116,23 @@ func (s state) key() string {
 		corrected = 1 + age(r.Last.At, 21)
 	}
 	return fmt.Sprint(w.forced, w.gitAway, w.wait, w.bad, len(w.plan.Steps), len(r.Plan.Steps), r.Plan.Standby, spec(r.Placed), r.Placed > 0, corrected, r.Phase, age(r.Since, 3), age(r.Pending, 2), hold, r.Stable.Revision.Version, spec(r.Stable.Version), r.Canary.Revision.Version, r.Canary.Version > 0, r.Registered, r.Opened,
-		r.Stuck, r.Step, r.Weight, min(r.Baked/tick, 2), min(r.Ran/tick, 8), ending, r.Evidence.Canary.Requests > 0, r.Evidence.Canary.Errors > 0, age(r.Evidence.At, 2), len(r.Outbox), r.Last.Kind,
+		r.Stuck, r.Step, r.Weight, min(r.Baked/tick, 2), min(r.Ran/tick, 8), ending, r.Evidence.Canary.Requests > 0, r.Evidence.Canary.Errors > 0, age(r.Evidence.At, 2), seen(r), len(r.Outbox), r.Last.Kind,
 		r.Condemned, r.Parked.Version, r.Promoted, "|", w.ask, w.nomadUp, w.routerUp, w.quality, w.stopped, len(w.specs) > 0 && r.Stable.Version == uint64(len(w.specs)-1),
 		r.Base == w.index, w.marker.Rollout == r.ID, w.marker.Role, w.marker.Revision.Version, w.dep.Status, w.dep.Promoted, len(w.dep.Canaries), allocs, w.tagged && spec(w.good) == spec(r.Stable.Version), spec(w.stable), w.slow, w.pending, r.Paused, w.holdAt != nil, w.smokeBad, w.smoke != nil && w.smoke.Rollout == r.ID, w.smoke != nil && w.smoke.Failed != "",
 		w.split.Weight, w.split.Resting, endpoints(w.split.Stable), endpoints(w.split.Canary))
+}
+
+// seen is what the evidence says to the machine: the verdict of each gate, and whether the next bad window decides.
+func seen(r strategy.Rollout) (text string) {
+	if !r.Opened {
+		return ""
+	}
+	for _, compare := range []bool{true, false} {
+		for _, v := range strategy.Judge(r.Plan, r.Evidence, compare) {
+			text += fmt.Sprint(v.State, min(int(v.Against*4), 2), min(int(v.For*4), 4))
+		}
+	}
+	return text + fmt.Sprint(r.Evidence.Weight, r.Evidence.Turned.Equal(r.Evidence.At), r.Evidence.Open.From.Equal(r.Evidence.At))
 }
 
 func endpoints(list []strategy.Endpoint) (versions string) {

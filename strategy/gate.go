@@ -6,10 +6,21 @@ import "strconv"
 type Gate struct {
 	Name        string     `json:"name"`
 	Metric      Metric     `json:"metric"`
-	Quantile    float64    `json:"quantile,omitempty"`      // of a latency gate, in (0,1)
-	Max         *Bound     `json:"max,omitempty"`           // error_rate: a share from 0 to 1; latency: seconds
-	Min         *Bound     `json:"min,omitempty"`           // requests: canary requests over the whole rollout
-	MaxVsStable *Tolerance `json:"max_vs_stable,omitempty"` // not asked at weight 100% and without a stable
+	Quantile    float64    `json:"quantile,omitempty"`          // of a latency gate, in (0,1)
+	Max         *Bound     `json:"max,omitempty"`               // error_rate, cpu, memory: a share from 0 to 1; latency: seconds
+	Min         *Bound     `json:"min,omitempty"`               // requests: canary requests over the whole rollout; query: a value
+	MaxVsStable *Tolerance `json:"max_vs_stable,omitempty"`     // not asked at weight 100% and without a stable
+	Promote     *Tolerance `json:"promote_vs_stable,omitempty"` // shown to be within this before it passes; nil follows from MaxVsStable
+	Query       *Query     `json:"query,omitempty"`             // of a query gate
+	From        Weight     `json:"from,omitempty"`              // not asked below this weight
+	DryRun      bool       `json:"dry_run,omitempty"`           // judged and shown, and heeded by nobody
+}
+
+// Query is what a gate asks of the metrics by itself.
+type Query struct {
+	Text     string `json:"text"`               // events in a time, or a value
+	Exposure string `json:"exposure,omitempty"` // what the events are held against; "" for the requests of the release
+	Instant  bool   `json:"instant,omitempty"`  // the answer is a value, not a count
 }
 
 // Metric is what a gate measures.
@@ -20,6 +31,9 @@ const (
 	MetricErrorRate Metric = "error_rate" // share of requests that failed: status 5xx, or no answer
 	MetricLatency   Metric = "latency"    // a quantile of the time to answer
 	MetricRequests  Metric = "requests"   // number of requests that the canary has taken
+	MetricQuery     Metric = "query"      // what a query says
+	MetricCPU       Metric = "cpu"        // mean share that allocations use of the processor time they have
+	MetricMemory    Metric = "memory"     // mean share that allocations use of the memory they have
 )
 
 // Bound is an absolute limit, with the text it was written as.
@@ -76,11 +90,16 @@ func (s *VerdictState) UnmarshalText(text []byte) error {
 
 // Verdict is what a gate says now, with the reason.
 type Verdict struct {
-	Gate    string       `json:"gate"`
-	State   VerdictState `json:"state"`
-	Why     string       `json:"why"`               // a sentence with the numbers
-	Limit   string       `json:"limit,omitempty"`   // as declared: "1%, 1.5x of stable"
-	Canary  string       `json:"canary,omitempty"`  // reading of the canary, with its unit
-	Stable  string       `json:"stable,omitempty"`  // reading of the stable, with its unit
-	Samples float64      `json:"samples,omitempty"` // canary requests it rests on
+	Gate     string       `json:"gate"`
+	State    VerdictState `json:"state"`
+	Why      string       `json:"why"`                // a sentence with the numbers
+	Limit    string       `json:"limit,omitempty"`    // as declared: "1%, 1.5x of stable"
+	Canary   string       `json:"canary,omitempty"`   // reading of the canary, with its unit
+	Stable   string       `json:"stable,omitempty"`   // reading of the stable, with its unit
+	Samples  float64      `json:"samples,omitempty"`  // canary requests it rests on
+	Against  float64      `json:"against,omitempty"`  // evidence against the canary: the share of what a rollback needs
+	For      float64      `json:"for,omitempty"`      // evidence for it: the share of what passing needs
+	P        float64      `json:"p,omitempty"`        // chance, at most, that a canary within the limits ever looks like this
+	Forecast string       `json:"forecast,omitempty"` // how much more traffic it needs to pass
+	DryRun   bool         `json:"dry_run,omitempty"`
 }

@@ -17,6 +17,31 @@ type Plan struct {
 	Gates       []Gate        `json:"gates,omitempty"`
 	Rollback    Rollback      `json:"rollback"`
 	MaxDuration time.Duration `json:"max_duration"` // bounds the rollout after placing; then it is aborted and parked
+
+	Confidence     float64        `json:"confidence,omitempty"`      // of the gates, all together; 0 is 95%
+	OnInconclusive OnInconclusive `json:"on_inconclusive,omitempty"` // what is done at the end of a bake that proved nothing
+	Early          bool           `json:"early,omitempty"`           // a step may end before its bake is over, when every gate passes
+}
+
+// OnInconclusive is what is done when a bake is over and some gate is inconclusive.
+type OnInconclusive string
+
+// The answers. The zero value extends.
+const (
+	ExtendBake          OnInconclusive = "extend"   // bake on, three more times as long at most, and then hold
+	HoldInconclusive    OnInconclusive = "hold"     // hold until every gate passes
+	PromoteInconclusive OnInconclusive = "promote"  // go on: what has not failed is good enough
+	RejectInconclusive  OnInconclusive = "rollback" // roll back: what has not passed is not good enough
+)
+
+const defaultConfidence = 0.95
+
+// level is the chance that gates may be wrong with, all together.
+func (p Plan) level() float64 {
+	if p.Confidence == 0 {
+		return 1 - defaultConfidence
+	}
+	return 1 - p.Confidence
 }
 
 // Kind is what a strategy is called. The zero value is a canary.

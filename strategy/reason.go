@@ -33,6 +33,7 @@ const (
 	Superseded  ReasonCode = "superseded"
 	StepEntered ReasonCode = "step_entered"
 	Baking      ReasonCode = "baking"
+	Extended    ReasonCode = "extended" // the bake is, because a gate is inconclusive
 	StepsDone   ReasonCode = "steps_done"
 	StandingBy  ReasonCode = "standing_by" // the old revision does
 	Waiting     ReasonCode = "waiting"     // for an effect of what was done

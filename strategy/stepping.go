@@ -38,13 +38,46 @@ func (m *machine) stepping() Reason {
 		return why
 	}
 	m.Baked += m.dt
-	if m.Baked < step.Bake {
+	if m.Baked < step.Bake && !m.passesEarly(step) {
 		return Reason{Code: Baking, Text: m.progress(step)}
 	}
 	if v, waits := m.unpassed(); waits {
-		return m.hold(GateInconclusive, "%s, but gate %q is inconclusive: %s", m.at(step), v.Gate, v.Why)
+		return m.inconclusive(step, v)
 	}
 	return m.nextStep()
+}
+
+const (
+	// extensions is by how many more bakes a step is extended while its gates are inconclusive.
+	extensions = 3
+	// soonest is the part of its bake that a step takes at least, however early it passes.
+	soonest = 5
+)
+
+// passesEarly tells whether a step may end before its bake is over.
+func (m *machine) passesEarly(step Step) bool {
+	if !m.Plan.Early || len(m.Verdicts) == 0 || m.Baked < step.Bake/soonest {
+		return false
+	}
+	_, waits := m.unpassed()
+	return !waits
+}
+
+// inconclusive does what the plan says of a bake that is over and proved nothing.
+func (m *machine) inconclusive(step Step, v Verdict) Reason {
+	switch m.Plan.OnInconclusive {
+	case PromoteInconclusive:
+		return m.nextStep()
+	case RejectInconclusive:
+		return m.condemn(Reason{Code: GateInconclusive, Text: fmt.Sprintf("gate %q was inconclusive at the end of the bake at %s: %s", v.Gate, m.Weight, v.Why)})
+	case HoldInconclusive:
+	case ExtendBake, "":
+		if most := (extensions + 1) * step.Bake; m.Baked < most {
+			return Reason{Code: Extended, Text: fmt.Sprintf("%s, baked %s of %s, extended to %s at most: gate %q is inconclusive: %s",
+				m.at(step), m.Baked.Round(time.Second), step.Bake, most, v.Gate, v.Why)}
+		}
+	}
+	return m.hold(GateInconclusive, "%s, but gate %q is inconclusive: %s", m.at(step), v.Gate, v.Why)
 }
 
 // stepEnds looks for what ends or changes a step from outside: Git, other people, and what becomes of the canaries.
@@ -113,14 +146,22 @@ func (m *machine) nextStep() Reason {
 		m.Baked = 0
 		m.Evidence = m.Evidence.NextStep()
 		step := m.Plan.Steps[m.Step]
-		return m.enter(Stepping, Reason{Code: StepEntered, Text: fmt.Sprintf("all gates pass: step %d of %d, %s", m.Step+1, len(m.Plan.Steps), step.Weight)})
+		return m.enter(Stepping, Reason{Code: StepEntered, Text: fmt.Sprintf("%s: step %d of %d, %s", m.allPass(), m.Step+1, len(m.Plan.Steps), step.Weight)})
 	}
 	m.Evidence = m.Evidence.NextStep()
 	if m.Plan.Standby > 0 {
 		m.Baked = 0
-		return m.enter(Standby, Reason{Code: StandingBy, Text: fmt.Sprintf("all gates pass: %s has all traffic, %s stands by for %s", m.Canary.Revision, m.Stable.Revision, m.Plan.Standby)})
+		return m.enter(Standby, Reason{Code: StandingBy, Text: fmt.Sprintf("%s: %s has all traffic, %s stands by for %s", m.allPass(), m.Canary.Revision, m.Stable.Revision, m.Plan.Standby)})
 	}
-	return m.enter(Promoting, Reason{Code: StepsDone, Text: fmt.Sprintf("all %d steps done, all gates pass: promoting %s", len(m.Plan.Steps), m.Canary.Revision)})
+	return m.enter(Promoting, Reason{Code: StepsDone, Text: fmt.Sprintf("all %d steps done, %s: promoting %s", len(m.Plan.Steps), m.allPass(), m.Canary.Revision)})
+}
+
+// allPass says how the gates stand at the end of a step.
+func (m *machine) allPass() string {
+	if v, waits := m.unpassed(); waits {
+		return fmt.Sprintf("no gate fails (%q is inconclusive)", v.Gate)
+	}
+	return "all gates pass"
 }
 
 func (m *machine) at(step Step) string {
@@ -136,7 +177,7 @@ func (m *machine) gatesText(text string) string {
 	passed := 0
 	var open []string
 	for _, v := range m.Verdicts {
-		if v.State == Pass {
+		if v.State == Pass || v.DryRun {
 			passed++
 		} else {
 			open = append(open, v.Gate)

@@ -1,45 +1,121 @@
 package strategy_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/drover-dev/drover/strategy"
 )
 
+var (
+	errorGate   = strategy.Gate{Name: "errors", Metric: strategy.MetricErrorRate, Max: &strategy.Bound{Value: 0.01, Text: "1%"}, MaxVsStable: &strategy.Tolerance{Ratio: 1.5, Text: "1.5x"}}
+	pointsGate  = strategy.Gate{Name: "errors", Metric: strategy.MetricErrorRate, MaxVsStable: &strategy.Tolerance{Ratio: 1, Plus: 0.005, Text: "+0.5pp"}}
+	latencyGate = strategy.Gate{Name: "latency", Metric: strategy.MetricLatency, Quantile: 0.95, Max: &strategy.Bound{Value: 0.1, Text: "100ms"}, MaxVsStable: &strategy.Tolerance{Ratio: 1.2, Text: "+20%"}}
+	volumeGate  = strategy.Gate{Name: "volume", Metric: strategy.MetricRequests, Min: &strategy.Bound{Value: 500, Text: "500"}}
+)
+
+// rollout has one gate judge what both tracks count in every window of a step that is one of its own, and returns the
+// verdict at its end. Weight 0 takes the canary to have all of the traffic.
+type trial struct {
+	gate           strategy.Gate
+	canary, stable strategy.Counters // in every window
+	windows        int
+	alone          bool
+}
+
+const perWindow = 5 // seconds
+
+func (c trial) plan() strategy.Plan {
+	return strategy.Plan{Steps: []strategy.Step{{Weight: strategy.Full, Bake: 5 * time.Minute}}, Gates: []strategy.Gate{c.gate}}
+}
+
+func (c trial) verdict(t *testing.T) strategy.Verdict {
+	t.Helper()
+	r := strategy.Rollout{Release: "web", Phase: strategy.Stepping, ID: "web-1", Registered: true, Opened: true, Plan: c.plan(), Canary: strategy.Trial{Revision: revision("b"), Service: service}}
+	r.Plan.Steps[0].Weight = strategy.Percent(10)
+	if c.alone {
+		r.Plan.Steps[0].Weight = strategy.Full
+	}
+	r.Evidence = strategy.Evidence{Since: start, At: start}
+	r.Plan.MaxDuration, r.Job = time.Hour, job
+	w := newWorld("b", false)
+	w.register("b", strategy.Marker{Rollout: r.ID, Role: strategy.RoleCanary, Revision: revision("b")})
+	w.plan, w.quality = r.Plan, silent
+	w.each(func(a *strategy.Alloc) { a.Ready = true })
+	w.split.Weight = r.Plan.Steps[0].Weight
+	canary, stable := strategy.Counters{Buckets: make([]float64, len(c.canary.Buckets))}, strategy.Counters{Buckets: make([]float64, len(c.canary.Buckets))}
+	for i := range c.windows + 1 {
+		now := start.Add(time.Duration(i*perWindow) * time.Second)
+		if i > 0 {
+			grow(&canary, c.canary)
+			grow(&stable, c.stable)
+		}
+		o := w.observe()
+		s := sample(i*perWindow+1, series("p", strategy.Canary, 0, canary), series("p", strategy.Stable, 0, stable))
+		if len(c.canary.Buckets) == 0 {
+			s.Bounds = nil
+		}
+		o.Sample = &s
+		r, _, _ = strategy.Advance(r, o, now)
+		if len(r.Verdicts) == 1 && r.Verdicts[0].State == strategy.Fail {
+			break
+		}
+		if r.Phase != strategy.Stepping || r.Evidence.At != s.At {
+			t.Fatalf("got phase %s: %s", r.Phase, r.Reason.Text)
+		}
+	}
+	if len(r.Verdicts) != 1 {
+		t.Fatalf("got %d verdicts: %s", len(r.Verdicts), r.Reason.Text)
+	}
+	return r.Verdicts[0]
+}
+
+func grow(c *strategy.Counters, more strategy.Counters) {
+	c.Requests += more.Requests
+	c.Errors += more.Errors
+	buckets := make([]float64, len(c.Buckets))
+	for i := range buckets {
+		buckets[i] = c.Buckets[i]
+		if i < len(more.Buckets) {
+			buckets[i] += more.Buckets[i]
+		}
+	}
+	c.Buckets = buckets
+}
+
 func TestJudge(t *testing.T) {
-	errorRate := strategy.Gate{Name: "errors", Metric: strategy.MetricErrorRate, Max: &strategy.Bound{Value: 0.01, Text: "1%"}, MaxVsStable: &strategy.Tolerance{Ratio: 1.5, Text: "1.5x"}}
-	relative := strategy.Gate{Name: "errors", Metric: strategy.MetricErrorRate, MaxVsStable: &strategy.Tolerance{Ratio: 1, Plus: 0.005, Text: "+0.5pp"}}
-	latency := strategy.Gate{Name: "latency", Metric: strategy.MetricLatency, Quantile: 0.95, Max: &strategy.Bound{Value: 0.1, Text: "100ms"}, MaxVsStable: &strategy.Tolerance{Ratio: 1.2, Text: "+20%"}}
-	volume := strategy.Gate{Name: "volume", Metric: strategy.MetricRequests, Min: &strategy.Bound{Value: 500, Text: "500"}}
 	for _, test := range []struct {
-		name           string
-		gate           strategy.Gate
-		canary, stable strategy.Counters
-		alone          bool
-		want           strategy.VerdictState
-		why            string
+		name  string
+		trial trial
+		want  strategy.VerdictState
+		why   string
 	}{
-		{"nothing known", errorRate, counters(0, 0), counters(0, 0), false, strategy.Inconclusive, "error rate: 0 canary requests in this step, 100 are needed"},
-		{"clean", errorRate, counters(200, 0), counters(4000, 4), false, strategy.Pass, "error rate 0.00%, within 1%, 1.5x of stable"},
-		{"too few to compare with", errorRate, counters(200, 0), counters(99, 0), false, strategy.Inconclusive, "error rate: 99 stable requests in this step, 100 are needed to compare"},
-		{"beyond the absolute limit", errorRate, counters(200, 16), counters(4000, 4), false, strategy.Fail, "error rate 8.00%, limit 1%"},
-		{"beyond stable alone", errorRate, counters(4000, 36), counters(40000, 40), false, strategy.Fail, "error rate 0.90%, limit 1.5x of stable's 0.10%"},
-		{"as bad as stable, and both beyond the limit", errorRate, counters(2000, 160), counters(40000, 3200), false, strategy.Fail, "error rate 8.00%, limit 1%"},
-		{"chance", errorRate, counters(200, 4), counters(4000, 40), false, strategy.Inconclusive, "error rate 2.00%, limit 1%, but 200 requests are too few to tell it from chance"},
-		{"at full weight stable is not asked", errorRate, counters(4000, 36), counters(0, 0), true, strategy.Pass, "error rate 0.90%, within 1%"},
-		{"nothing to ask at full weight", relative, counters(4000, 400), counters(0, 0), true, strategy.Pass, "error rate is not asked: there is no stable beside the canary"},
-		{"within percentage points", relative, counters(1000, 14), counters(10000, 100), false, strategy.Pass, "error rate 1.40%, within +0.5pp of stable"},
-		{"fast", latency, counters(200, 0, 200, 200), counters(4000, 0, 4000, 4000), false, strategy.Pass, "p95 latency 95ms, within 100ms, +20% of stable"},
-		{"slow", latency, counters(200, 0, 100, 200), counters(4000, 0, 4000, 4000), false, strategy.Fail, "p95 latency 910ms, limit 100ms"},
-		{"slower than can be measured", latency, counters(200, 0, 100, 150), counters(4000, 0, 4000, 4000), false, strategy.Fail, "p95 latency beyond the last bucket, limit 100ms"},
-		{"no histogram", latency, counters(200, 0), counters(4000, 0), false, strategy.Inconclusive, "p95 latency: nothing is known of the canary in this step"},
-		{"volume missing", volume, counters(499, 0), counters(0, 0), false, strategy.Inconclusive, "the canary took 499 of the 500 requests that are needed"},
-		{"volume reached", volume, counters(500, 500), counters(0, 0), false, strategy.Pass, "the canary took 500 requests, 500 are needed"},
+		{"nothing known", trial{gate: errorGate, windows: 3}, strategy.Inconclusive, "error rate: the canary has had no requests in this step"},
+		{"clean", trial{gate: errorGate, canary: counters(200, 0), stable: counters(4000, 4), windows: 20}, strategy.Pass, "error rate 0.00%, within 1%, 1.5x of stable"},
+		{"clean, and too few requests", trial{gate: errorGate, canary: counters(20, 0), stable: counters(400, 1), windows: 20}, strategy.Inconclusive, "too few requests to tell, about "},
+		{"nothing to compare with", trial{gate: errorGate, canary: counters(200, 0), windows: 20}, strategy.Inconclusive, "error rate: stable has had no requests in this step to compare with"},
+		{"beyond the absolute limit", trial{gate: errorGate, canary: counters(200, 16), stable: counters(4000, 4), windows: 3}, strategy.Fail, "error rate 8.00%, limit 1"},
+		{"all fail", trial{gate: errorGate, canary: counters(10, 10), stable: counters(200, 0), windows: 2}, strategy.Fail, "error rate 100.00%, limit"},
+		{"beyond stable alone", trial{gate: errorGate, canary: counters(1000, 8), stable: counters(10000, 10), windows: 40}, strategy.Fail, "limit 1.5x of stable's 0.10%"},
+		{"as bad as stable, and both beyond the limit", trial{gate: errorGate, canary: counters(200, 16), stable: counters(4000, 320), windows: 20}, strategy.Inconclusive, "error rate 8.00%, limit 1%, but stable is over it too"},
+		{"a few errors", trial{gate: errorGate, canary: counters(10, 0.2), stable: counters(200, 2), windows: 10}, strategy.Inconclusive, "error rate 2.00%, limit 1.5x of stable's 1.00%: too few requests to tell"},
+		{"at full weight stable is not asked", trial{gate: errorGate, canary: counters(4000, 20), alone: true, windows: 10}, strategy.Pass, "error rate 0.50%, within 1%"},
+		{"nothing to ask at full weight", trial{gate: pointsGate, canary: counters(4000, 400), alone: true, windows: 3}, strategy.Pass, "error rate is not asked: there is no stable beside the canary"},
+		{"within percentage points", trial{gate: pointsGate, canary: counters(1000, 12), stable: counters(10000, 100), windows: 20}, strategy.Pass, "error rate 1.20%, within +0.5pp of stable"},
+		{"beyond percentage points", trial{gate: pointsGate, canary: counters(1000, 30), stable: counters(10000, 100), windows: 20}, strategy.Fail, "error rate 3.00%, limit +0.5pp of stable's 1.00%"},
+		{"fast", trial{gate: latencyGate, canary: counters(200, 0, 196, 200), stable: counters(4000, 0, 3920, 4000), windows: 60}, strategy.Pass, "p95 latency 96.9ms, within 100ms, +20% of stable"},
+		{"all within the first bucket", trial{gate: latencyGate, canary: counters(200, 0, 200, 200), stable: counters(4000, 0, 4000, 4000), windows: 60}, strategy.Pass, "p95 latency 95ms, within 100ms, +20% of stable"},
+		{"slow", trial{gate: latencyGate, canary: counters(200, 0, 100, 200), stable: counters(4000, 0, 4000, 4000), windows: 60}, strategy.Fail, "p95 latency 910ms, limit"},
+		{"slower than can be measured", trial{gate: latencyGate, canary: counters(200, 0, 100, 150), stable: counters(4000, 0, 4000, 4000), windows: 60}, strategy.Fail, "p95 latency beyond the last bucket, limit"},
+		{"stable not known yet", trial{gate: latencyGate, canary: counters(20, 0, 20, 20), stable: counters(40, 0, 40, 40), windows: 40}, strategy.Inconclusive, "learning how stable's latencies are spread: 1600 of 4000 requests seen"},
+		{"no histogram", trial{gate: latencyGate, canary: counters(200, 0), stable: counters(4000, 0), windows: 3}, strategy.Inconclusive, "p95 latency"},
+		{"volume missing", trial{gate: volumeGate, canary: counters(499, 0), windows: 1}, strategy.Inconclusive, "the canary took 499 of the 500 requests that are needed"},
+		{"volume reached", trial{gate: volumeGate, canary: counters(500, 500), windows: 1}, strategy.Pass, "the canary took 500 requests, 500 are needed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e := strategy.Evidence{Bounds: bounds, Canary: test.canary, Stable: test.stable, Total: test.canary.Requests}
-			got := strategy.Judge([]strategy.Gate{test.gate}, e, !test.alone)[0]
-			if got.State != test.want || got.Why != test.why {
+			got := test.trial.verdict(t)
+			if got.State != test.want || !strings.Contains(got.Why, test.why) {
 				t.Errorf("got %s: %s\nwant %s: %s", got.State, got.Why, test.want, test.why)
 			}
 		})

@@ -305,9 +305,9 @@ func (w *world) pass() {
 func (w *world) requests() {
 	for track, share := range map[strategy.Track]float64{strategy.Canary: w.split.Weight.Share(), strategy.Stable: 1 - w.split.Weight.Share()} {
 		c := w.counters[track]
-		c.Requests += 1000 * share
+		c.Requests += 10_000 * share
 		if w.quality == faulty && track == strategy.Canary {
-			c.Errors += 500 * share
+			c.Errors += 5000 * share
 		}
 		w.counters[track] = c
 	}

@@ -16,11 +16,28 @@ func Combine(logE, weights []float64) float64 {
 // Threshold is the evidence, as a logarithm, at which a decision is wrong with a probability of at most level.
 func Threshold(level float64) float64 { return -math.Log(level) }
 
-// capFor bounds what one window may add to the evidence of a test, so that a decision rests on at least that many windows.
-// One poisoned request that is tried three times, or a scrape that fell into a restart, decides nothing.
+// capFor bounds what one window may add to the evidence of a test, so that a decision rests on at least that many windows:
+// one poisoned request that is tried three times, or a reading that fell into a restart, decides nothing. It is the same
+// for all tests of a rollout, so that gates that agree, and the two limits of one gate, decide no sooner either. 0 is none.
 func capFor(threshold float64, windows int) float64 {
 	if windows < 2 {
 		return 0
 	}
 	return 0.95 * threshold / float64(windows-1)
+}
+
+// capped is the wealth after a window, lowered to no more than limit above what it was, or above the start. To lower
+// wealth keeps it evidence. The bets themselves are not bounded (see Ratio.Cap): one that had lost much in a long time
+// without fault wins it back at once when there is one.
+func (w Wealth) capped(before Wealth, limit float64) Wealth {
+	excess := w.LogE() - (max(before.LogE(), 0) + limit)
+	if limit == 0 || !(excess > 0) {
+		return w
+	}
+	lower := Wealth{LW: make(Logs, len(w.LW)), K: w.K}
+	for j, lw := range w.LW {
+		lower.LW[j] = lw - excess
+	}
+	lower.Max = max(before.Max, lower.LogE())
+	return lower
 }

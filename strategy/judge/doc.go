@@ -31,6 +31,4 @@
 // nothing. A rank test over intervals was rejected: with counts it throws away how much was counted. Decided 2026-11: a
 // margin adds its relative and its absolute part ("1.5x" and "+0.5pp"); the larger of the two was rejected, because it
 // can be tested only while the base rate stands still.
-//
-// threshold.go is an older judgement by limits with three standard deviations of play, for a caller that has not changed over.
 package judge

@@ -43,6 +43,6 @@ func Example() {
 		}
 	}
 	// Output:
-	// unsure: canary 4.0%, stable 0.4%, 9.8x, evidence 68%
+	// unsure: canary 4.0%, stable 0.4%, 9.8x, evidence 74%
 	// beyond: canary 4.0%, stable 0.4%, 9.8x, evidence 100%
 }

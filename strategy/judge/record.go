@@ -7,16 +7,17 @@ import (
 )
 
 // Record is all that the judgement of one rollout remembers: a value, written as JSON between two windows, of at most
-// 900 bytes for a gate with both limits and 500 for a gate with one. It does not grow with time or traffic. Written and
+// 1100 bytes for a gate with both limits and 600 for a gate with one. It does not grow with time or traffic. Written and
 // read again it continues to the bit as if it had never been away.
 //
 // It lives as long as one canary: steps, pauses and restarts keep it, another revision or another stable beside the
 // canary begins with a new one.
 type Record struct {
-	Rules   string       `json:"rules"`          // Hash of the rules it is kept under
-	Since   time.Time    `json:"since,omitzero"` // of the canary's first request
-	Gates   []GateRecord `json:"gates"`          // in the order of the rules
-	Max     float64      `json:"max,omitempty"`  // the most evidence of all gates together so far, at least 0
+	Rules   string       `json:"rules"`           // Hash of the rules it is kept under
+	Since   time.Time    `json:"since,omitzero"`  // of the canary's first request
+	Gates   []GateRecord `json:"gates"`           // in the order of the rules
+	LogE    float64      `json:"log_e,omitempty"` // of all gates together against the canary; none below 0
+	Max     float64      `json:"max,omitempty"`   // the most of it so far, at least 0
 	Crossed *Crossing    `json:"crossed,omitempty"`
 }
 
@@ -56,8 +57,8 @@ type Step struct {
 // Start is the record before the first window. The rules must be without fault.
 func (r Rules) Start() Record {
 	rec := Record{Rules: r.Hash(), Gates: make([]GateRecord, len(r.Gates))}
-	for i, weight := range r.weights() {
-		t := r.tests(i, weight)
+	for i := range r.Gates {
+		t := r.tests(i)
 		if r.Gates[i].Max > 0 {
 			rec.Gates[i].Over, rec.Gates[i].Under = t.over.Start(), t.under.Start()
 		}
@@ -103,7 +104,7 @@ func (r Rules) Add(rec Record, windows map[string]Window) (Record, error) {
 	next, newest := rec, time.Time{}
 	next.Gates = append([]GateRecord(nil), rec.Gates...)
 	taken := 0
-	for i, weight := range r.weights() {
+	for i := range r.Gates {
 		w, found := windows[r.Gates[i].Name]
 		if !found {
 			continue
@@ -112,7 +113,7 @@ func (r Rules) Add(rec Record, windows map[string]Window) (Record, error) {
 		if next.Since.IsZero() && w.Canary.Exposure > 0 && w.Canary.check("", true) == nil {
 			next.Since = w.From
 		}
-		g, err := r.addGate(i, weight, next.Gates[i], w, next.Since)
+		g, err := r.addGate(i, next.Gates[i], w, next.Since)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("gate %q: %w", r.Gates[i].Name, err))
 			continue
@@ -137,7 +138,7 @@ func (r Rules) fits(rec Record) error {
 	return nil
 }
 
-func (r Rules) addGate(i int, weight float64, g GateRecord, w Window, since time.Time) (GateRecord, error) {
+func (r Rules) addGate(i int, g GateRecord, w Window, since time.Time) (GateRecord, error) {
 	fresh, err := w.fresh(g.Last)
 	if err != nil || !fresh {
 		return g, err
@@ -147,11 +148,12 @@ func (r Rules) addGate(i int, weight float64, g GateRecord, w Window, since time
 	}
 	next := g
 	next.Last = w.To
-	if w.Mixed || (r.WarmUp > 0 && w.From.Before(since.Add(r.WarmUp))) {
+	w.OverOnly = w.OverOnly || w.Mixed
+	if (w.Mixed && r.Gates[i].Max == 0) || (r.Gates[i].WarmUp > 0 && w.From.Before(since.Add(r.Gates[i].WarmUp))) {
 		return next, nil
 	}
 	next.count(w)
-	if err := next.bet(r.Gates[i], r.tests(i, weight), w); err != nil {
+	if err := next.bet(r.Gates[i], r.tests(i), w, capFor(Threshold(r.level()), r.minWindows())); err != nil {
 		return g, err
 	}
 	logE, weights := r.evidence(i, next, 1)
@@ -165,7 +167,7 @@ func (g *GateRecord) count(w Window) {
 	switch {
 	case w.Canary.Exposure == 0:
 		return
-	case w.Stable.Exposure == 0:
+	case w.Stable.Exposure == 0, w.OverOnly:
 		g.Alone = g.Alone.add(w.Canary)
 	default:
 		g.Canary, g.Stable = g.Canary.add(w.Canary), g.Stable.add(w.Stable)
@@ -176,16 +178,19 @@ func (g *GateRecord) count(w Window) {
 	g.Step.Stable += w.Stable.Exposure
 }
 
-// bet lets every test of the gate take the window in.
-func (g *GateRecord) bet(gate Gate, t tests, w Window) error {
+// bet lets every test of the gate take the window in. limit is the most that it may add to the evidence against the canary.
+func (g *GateRecord) bet(gate Gate, t tests, w Window, limit float64) error {
 	var errs [4]error
-	if gate.MaxVsStable != nil {
+	worse, over := g.Worse, g.Over
+	if gate.MaxVsStable != nil && !w.OverOnly {
 		tally := Tally{XC: w.Canary.Events, NC: w.Canary.Exposure, XS: w.Stable.Events, NS: w.Stable.Exposure}
 		g.Worse, errs[0] = t.worse.Add(g.Worse, tally)
+		g.Worse = g.Worse.capped(worse, limit)
 		g.NotWorse, errs[1] = t.notWorse.Add(g.NotWorse, tally)
 	}
 	if gate.Max > 0 {
 		g.Over, errs[2] = t.exceed(*g, gate.Max, w)
+		g.Over = g.Over.capped(over, limit)
 		g.Under, errs[3] = t.under.Add(g.Under, w.Canary.Over, w.Canary.Exposure)
 		const memory = 0.8 // of one window in the next: five windows or so
 		g.Recent = Counts{Exposure: memory*g.Recent.Exposure + w.Stable.Exposure, Over: memory*g.Recent.Over + w.Stable.Over}
@@ -199,6 +204,8 @@ func (g *GateRecord) bet(gate Gate, t tests, w Window) error {
 // is why wealth stays evidence.
 func (t tests) exceed(g GateRecord, limit float64, w Window) (Wealth, error) {
 	switch {
+	case w.Mixed && (g.Recent.exceeds(limit) || w.Stable.exceeds(limit)):
+		return g.Over, nil
 	case w.Stable.Exposure > 0 && g.Recent.exceeds(limit):
 		return t.apart.Add(g.Over, Tally{XC: w.Canary.Over, NC: w.Canary.Exposure, XS: w.Stable.Over, NS: w.Stable.Exposure})
 	case w.Stable.exceeds(limit):
@@ -242,7 +249,7 @@ func (rec *Record) decide(r Rules, at time.Time) {
 		return
 	}
 	culprit.LogE = Combine(all, shares)
-	rec.Max = max(rec.Max, culprit.LogE)
+	rec.LogE, rec.Max = max(0, culprit.LogE), max(rec.Max, culprit.LogE)
 	if rec.Crossed == nil && culprit.LogE >= Threshold(r.level()) {
 		rec.Crossed = &culprit
 	}

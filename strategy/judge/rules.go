@@ -16,9 +16,8 @@ import (
 // questions, such as one for each endpoint, should be given as that many gates which share the budget that it would
 // have had, or a service with many endpoints leaves nothing for its other gates.
 type Rules struct {
-	Confidence float64       // in [0.5,1); 0 is 0.95
-	MinWindows int           // a rollback rests on at least so many windows; 0 is 2
-	WarmUp     time.Duration // from the canary's first request: what is counted then is not judged. A minute is usual, less for short bakes
+	Confidence float64 // in [0.5,1); 0 is 0.95
+	MinWindows int     // a rollback rests on at least so many windows; 0 is 2
 	Gates      []Gate
 }
 
@@ -33,6 +32,12 @@ type Gate struct {
 	Burst       float64 // events that one cause makes at most, such as by EstimateBurst; 0 is UnknownBurst
 	Budget      float64 // share of the rollout's budget, in parts of the sum over all gates; 0 is 1
 	Unbounded   bool    // events are no part of exposure, such as restarts by hours of running: they may exceed it
+	// WarmUp is the time from the canary's first request in which nothing is judged: cold caches make answers slow. Leave
+	// it out where what goes wrong in the beginning is wrong.
+	WarmUp time.Duration
+	// Learned names what MaxVsStable was asked for, where its numbers are known only when the stable was looked at for a
+	// while, such as "p95 +20%": it stands for them in Hash. Until they are known, give windows with OverOnly.
+	Learned string
 }
 
 const (
@@ -49,8 +54,8 @@ func (r Rules) Check() error {
 	if c := r.confidence(); !(c >= 0.5 && c < 1) {
 		errs = append(errs, fmt.Errorf("confidence %v: want at least 50%% and below 100%%", r.Confidence))
 	}
-	if r.MinWindows < 0 || r.WarmUp < 0 {
-		errs = append(errs, fmt.Errorf("at least %d windows after %v: want neither below 0", r.MinWindows, r.WarmUp))
+	if r.MinWindows < 0 {
+		errs = append(errs, fmt.Errorf("at least %d windows: want none below 0", r.MinWindows))
 	}
 	if len(r.Gates) > maxGates {
 		errs = append(errs, fmt.Errorf("%d gates: want at most %d", len(r.Gates), maxGates))
@@ -75,6 +80,9 @@ func (g Gate) check() error {
 	}
 	if !(g.Budget >= 0) || math.IsInf(g.Budget, 1) {
 		errs = append(errs, fmt.Errorf("budget %v: want at least 0", g.Budget))
+	}
+	if g.WarmUp < 0 {
+		errs = append(errs, fmt.Errorf("warm-up of %v: want at least 0", g.WarmUp))
 	}
 	return errors.Join(errs...)
 }
@@ -169,7 +177,7 @@ type tests struct {
 	parts    float64 // how many tests share the gate's part of the budget
 }
 
-func (r Rules) tests(i int, weight float64) tests {
+func (r Rules) tests(i int) tests {
 	g := r.Gates[i]
 	t := tests{}
 	if g.Max > 0 {
@@ -178,28 +186,31 @@ func (r Rules) tests(i int, weight float64) tests {
 	if g.MaxVsStable != nil {
 		t.parts++
 	}
-	limit := capFor(Threshold(r.level()*weight/t.parts), r.minWindows())
 	if g.Max > 0 {
-		t.over, t.under = Over(g.Max, g.burst(), limit), Under(g.promoteMax(), g.burst())
-		t.apart = Worse(Margin{Ratio: 1, Absolute: g.Max}, g.burst(), limit)
+		t.over, t.under = Over(g.Max, g.burst(), 0), Under(g.promoteMax(), g.burst())
+		t.apart = Worse(Margin{Ratio: 1, Absolute: g.Max}, g.burst(), 0)
 	}
 	if g.MaxVsStable != nil {
-		t.worse, t.notWorse = Worse(*g.MaxVsStable, g.burst(), limit), NotWorse(g.promote(), g.burst())
+		t.worse, t.notWorse = Worse(*g.MaxVsStable, g.burst(), 0), NotWorse(g.promote(), g.burst())
 	}
 	return t
 }
 
-// Hash tells rules apart. Two that judge alike are alike, whether a default is written out or not.
+// Hash tells rules apart. Two that judge alike are alike, whether a default is written out or not. When judging begins
+// is no part of it.
 func (r Rules) Hash() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "1 %v %d %v", r.confidence(), r.minWindows(), r.WarmUp)
+	fmt.Fprintf(&text, "2 %v %d", r.confidence(), r.minWindows())
 	for i, weight := range r.weights() {
 		g := r.Gates[i]
 		fmt.Fprintf(&text, "\n%q %v %v %t", g.Name, weight, g.burst(), g.Unbounded)
 		if g.Max > 0 {
 			fmt.Fprintf(&text, " max %v %v", g.Max, g.promoteMax())
 		}
-		if g.MaxVsStable != nil {
+		switch {
+		case g.Learned != "":
+			fmt.Fprintf(&text, " learned %q", g.Learned)
+		case g.MaxVsStable != nil:
 			fmt.Fprintf(&text, " vs %v %v", *g.MaxVsStable, g.promote())
 		}
 	}

@@ -105,7 +105,7 @@ func (r Rules) Judge(rec Record, compare bool) (Ruling, error) {
 
 // find is what one gate says.
 func (r Rules) find(i int, weight float64, rec Record, compare bool) Finding {
-	gate, g, t := r.Gates[i], rec.Gates[i], r.tests(i, weight)
+	gate, g, t := r.Gates[i], rec.Gates[i], r.tests(i)
 	threshold := Threshold(r.level() * weight / t.parts)
 	f := Finding{Gate: gate.Name, Answer: Within, Why: NotAsked, P: math.Exp(-g.Max)}
 	logE, weights := r.evidence(i, g, 1)

@@ -13,7 +13,8 @@ type Window struct {
 	From, To time.Time
 	Canary   Counts
 	Stable   Counts // only of the revision that serves beside the canary, and nothing when there is none
-	Mixed    bool   // the weight changed within: what was counted says nothing of either weight, and is left out
+	Mixed    bool   // the weight changed within: the tracks cannot be compared, so that it counts for max alone
+	OverOnly bool   // what max_vs_stable counts is not known yet: Events mean nothing
 }
 
 // Counts is what one track counted in a window, summed over the increases of all its series.

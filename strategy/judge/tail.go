@@ -89,3 +89,24 @@ func histogram(le, cum []float64) error {
 	}
 	return nil
 }
+
+// Tolerate is the margin that a tolerance on a quantile comes to, with the tail that it was read from. Where the buckets
+// are too coarse around the quantile to tell a small shift, a larger one is tolerated: no more requests may be slower
+// than the next bound above it than the quantile leaves. The error says that the quantile lies beyond all bounds, or that
+// nothing was counted.
+func Tolerate(le, cum []float64, q, margin float64) (Tail, Margin, error) {
+	tail, err := TailFromHistogram(le, cum, q, margin)
+	if err == nil {
+		return tail, Margin{Ratio: tail.Ratio}, nil
+	}
+	if wrong := histogram(le, cum); wrong != nil {
+		return Tail{}, Margin{}, wrong
+	}
+	total := cum[len(cum)-1]
+	for i, bound := range le[:len(le)-1] {
+		if left := 1 - q - (total-cum[i])/total; left > 0 && q > 0 {
+			return Tail{Boundary: bound, Index: i, Events: total - cum[i], Exposure: total, Ratio: 1}, Margin{Ratio: 1, Absolute: left}, nil
+		}
+	}
+	return Tail{}, Margin{}, err
+}
