@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -33,7 +32,8 @@ type stage struct {
 }
 
 func runDemo(ctx context.Context, c *console, args []string) int {
-	f := c.flags("demo", "demo [-speed N] [-nomad FILE -service FILE] [-v]")
+	f := c.flags("demo", "demo [-keep] [-speed N] [-nomad FILE -service FILE] [-v]")
+	keep := f.Bool("keep", false, "after the story leave the release repository there, and follow what you commit to it until Ctrl-C")
 	speed := f.Float64("speed", 60, "how much faster than life the simulated time goes")
 	nomadBinary := f.String("nomad", "", "play on a real Nomad agent, started from this program")
 	service := f.String("service", "", "with -nomad: the demo service, built from examples/checkout/service")
@@ -53,7 +53,15 @@ func runDemo(ctx context.Context, c *console, args []string) int {
 	if err != nil {
 		return c.fail(err)
 	}
-	defer os.RemoveAll(dir)
+	if *keep {
+		defer func() {
+			if err := removeAllBut(dir, demoRemote(dir)); err != nil {
+				fmt.Fprintln(c.err, "drover:", err)
+			}
+		}()
+	} else {
+		defer os.RemoveAll(dir)
+	}
 	var s *stage
 	if *nomadBinary != "" {
 		c.printf("Starting a Nomad agent, the demo service and drover proxy …\n")
@@ -64,11 +72,10 @@ func runDemo(ctx context.Context, c *console, args []string) int {
 	if err != nil {
 		return c.fail(err)
 	}
-	err = playDemo(ctx, c, dir, s)
+	err = playDemo(ctx, c, dir, s, *keep)
 	if err := errors.Join(err, s.stop()); err != nil {
 		return c.fail(err)
 	}
-	c.printf("demo: 1.1.0 promoted, 1.2.0 rolled back and reverted\n")
 	return 0
 }
 
@@ -83,17 +90,23 @@ type demo struct {
 }
 
 // demoForge keeps what would be said on GitHub.
-type demoForge struct{ issues []strategy.Issue }
+type demoForge struct {
+	issues []strategy.Issue
+	opened func(strategy.Issue) // told of each; nil for none
+}
 
 // OpenIssue keeps the issue.
 func (f *demoForge) OpenIssue(_ context.Context, issue strategy.Issue) (string, error) {
 	f.issues = append(f.issues, issue)
+	if f.opened != nil {
+		f.opened(issue)
+	}
 	return "(printed by the demo)", nil
 }
 
 // playDemo tells the story, and is an error when anything in it did not come about.
-func playDemo(ctx context.Context, c *console, dir string, s *stage) error {
-	repo, err := newDemoRepository(ctx, filepath.Join(dir, "releases"), s)
+func playDemo(ctx context.Context, c *console, dir string, s *stage, keep bool) error {
+	repo, err := newDemoRepository(ctx, dir, s)
 	if err != nil {
 		return err
 	}
@@ -109,6 +122,10 @@ func playDemo(ctx context.Context, c *console, dir string, s *stage) error {
 		if err := chapter(ctx); err != nil {
 			return err
 		}
+	}
+	c.printf("demo: 1.1.0 promoted, 1.2.0 rolled back and reverted\n")
+	if keep {
+		return d.keep(ctx)
 	}
 	return nil
 }
@@ -143,6 +160,13 @@ func restsOn(r strategy.Rollout, version string, end strategy.OutcomeKind) bool 
 	return r.Phase == strategy.Resting && r.Stable.Revision.Version == version && r.Last.Kind == end
 }
 
+// pass looks at everything once, and says what is to be said.
+func (d *demo) pass(ctx context.Context, now time.Time) (moving []string, err error) {
+	moving, err = d.loop.Pass(ctx, now)
+	d.loop.Deliver(ctx, now)
+	return moving, err
+}
+
 // until passes until the release is as wished.
 func (d *demo) until(ctx context.Context, what string, done func(strategy.Rollout) bool) error {
 	var started time.Time
@@ -154,7 +178,7 @@ func (d *demo) until(ctx context.Context, what string, done func(strategy.Rollou
 		if started.IsZero() {
 			started = now
 		}
-		if _, err := d.loop.Pass(ctx, now); err != nil {
+		if _, err := d.pass(ctx, now); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}

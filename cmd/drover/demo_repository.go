@@ -23,9 +23,12 @@ type demoRepository struct {
 	bare, clone string
 }
 
+// demoRemote is where the demo of a folder has the repository that is pushed to.
+func demoRemote(dir string) string { return filepath.Join(dir, "releases", "shop.git") }
+
 // newDemoRepository commits the example repository, changed as the stage needs.
 func newDemoRepository(ctx context.Context, dir string, s *stage) (*demoRepository, error) {
-	r := &demoRepository{bare: filepath.Join(dir, "shop.git"), clone: filepath.Join(dir, "clone")}
+	r := &demoRepository{bare: demoRemote(dir), clone: filepath.Join(dir, "releases", "clone")}
 	if err := os.MkdirAll(r.clone, 0o755); err != nil {
 		return nil, err
 	}
