@@ -155,6 +155,7 @@ const (
 	callHead    = "repository.head"
 	callFiles   = "repository.files"
 	callLog     = "repository.log"
+	callChanges = "repository.changes"
 	callDescend = "repository.descends"
 	callSeen    = "bookmark.load"
 )
@@ -283,6 +284,10 @@ func (r boundRepository) Files(ctx context.Context, sha string) (strategy.Tree, 
 
 func (r boundRepository) Log(ctx context.Context, sha string, limit int) ([]strategy.Commit, error) {
 	return through(r.process, callLog, func() ([]strategy.Commit, error) { return r.to.Log(ctx, sha, limit) })
+}
+
+func (r boundRepository) Changes(ctx context.Context, older, newer string) ([]string, error) {
+	return through(r.process, callChanges, func() ([]string, error) { return r.to.Changes(ctx, older, newer) })
 }
 
 func (r boundRepository) Push(ctx context.Context, change strategy.Change) (strategy.Commit, error) {

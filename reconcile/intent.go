@@ -12,11 +12,10 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/drover-dev/drover/strategy"
 )
-
-// historyDepth bounds how far back a commit is looked for.
-const historyDepth = 500
 
 // intent is what Git asks for, release by release. Only releases whose content changed are resolved again.
 type intent struct {
@@ -112,13 +111,7 @@ func (i *intent) refresh(ctx context.Context) error {
 		return fmt.Errorf("read the files of %s: %w", head.Short(), err)
 	}
 	releases, mistakes := i.load(tree)
-	next := map[string]ask{}
-	complete := true
-	for _, r := range releases {
-		a := i.ask(ctx, head, tree, r)
-		complete = complete && (a.desired != nil || a.key != "")
-		next[r.Name] = a
-	}
+	next, complete := i.askAll(ctx, head, releases)
 	refuseSharedJobs(next)
 	mistakes = append(mistakes, invalid(next, releases)...)
 	for _, m := range mistakes {
@@ -146,12 +139,36 @@ func (i *intent) now() strategy.Commit {
 	return i.head
 }
 
-// ask resolves one release at head, or takes over what was resolved before.
-func (i *intent) ask(ctx context.Context, head strategy.Commit, tree strategy.Tree, r strategy.Release) ask {
-	key := contentKey(r)
-	if known := i.asked[r.Name]; known.key == key && known.desired != nil {
-		return known
+// parses bounds how many jobspecs Nomad is asked for at once.
+const parses = 8
+
+// askAll resolves the releases at head; complete tells whether all that could be known is.
+func (i *intent) askAll(ctx context.Context, head strategy.Commit, releases []strategy.Release) (next map[string]ask, complete bool) {
+	all := make([]ask, len(releases))
+	var group errgroup.Group
+	group.SetLimit(parses)
+	var fresh []int // those resolved anew
+	for n, r := range releases {
+		key := contentKey(r)
+		if known := i.asked[r.Name]; known.key == key && known.desired != nil {
+			all[n] = known
+			continue
+		}
+		fresh = append(fresh, n)
+		group.Go(func() error { all[n] = i.ask(ctx, key, r); return nil })
 	}
+	_ = group.Wait() // What goes wrong is in the answers.
+	i.date(ctx, head, all, fresh)
+	next, complete = make(map[string]ask, len(all)), true
+	for n, a := range all {
+		complete = complete && (a.desired != nil || a.key != "")
+		next[releases[n].Name] = a
+	}
+	return next, complete
+}
+
+// ask resolves one release.
+func (i *intent) ask(ctx context.Context, key string, r strategy.Release) ask {
 	d, err := i.resolve(ctx, r)
 	switch {
 	case errors.Is(err, strategy.ErrInvalid):
@@ -159,11 +176,6 @@ func (i *intent) ask(ctx context.Context, head strategy.Commit, tree strategy.Tr
 	case err != nil:
 		return ask{problem: "Nomad could not be asked what the jobspec says: " + err.Error()} // No key: asked again in the next pass.
 	}
-	commit, err := i.changedBy(ctx, head, tree, r)
-	if err != nil {
-		return ask{problem: "read its history: " + err.Error()}
-	}
-	d.Commit = commit
 	return ask{key: key, desired: d}
 }
 
@@ -220,29 +232,6 @@ func list(names []string) string {
 		return "none of provider \"nomad\""
 	}
 	return strings.Join(names, ", ")
-}
-
-// changedBy is the newest first-parent commit that changed a file of the release.
-func (i *intent) changedBy(ctx context.Context, head strategy.Commit, tree strategy.Tree, r strategy.Release) (strategy.Commit, error) {
-	log, err := i.repository.Log(ctx, head.SHA, historyDepth)
-	if err != nil {
-		return strategy.Commit{}, err
-	}
-	for n := 1; n < len(log); n++ {
-		older, err := i.repository.Files(ctx, log[n].SHA)
-		if err != nil {
-			return strategy.Commit{}, err
-		}
-		for _, path := range r.Files {
-			if older[path].Hash != tree[path].Hash {
-				return log[n-1], nil
-			}
-		}
-	}
-	if len(log) > 0 {
-		return log[len(log)-1], nil
-	}
-	return head, nil
 }
 
 // invalid turns what Nomad said of jobspecs into mistakes.

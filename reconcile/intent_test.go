@@ -61,6 +61,77 @@ func TestOnlyWhatChangedIsResolvedAgain(t *testing.T) {
 	}
 }
 
+// TestCommitsAreFoundInOneWalk: the commits that releases ask by are found in one walk through the history, whatever
+// their number, and later walks end where the last one began.
+func TestCommitsAreFoundInOneWalk(t *testing.T) {
+	s := newStill(30)
+	var want []string // the subject of the commit that each asks by
+	for n := range 30 {
+		name, subject := fmt.Sprintf("service-%05d", n), fmt.Sprintf("Touch %d", n%10)
+		if n%3 == 0 {
+			want = append(want, "Release everything")
+			continue
+		}
+		s.repo.commit(person, subject, map[string]string{releasePath(name): "# a word\n" + stillRelease(name, "1.0.0")[releasePath(name)]})
+		want = append(want, subject)
+	}
+	for n := range 10 {
+		s.repo.commit(person, "Beside", map[string]string{"README.md": fmt.Sprint(n)})
+	}
+	s.settle(t)
+	// 20 commits of releases, 10 beside them, and the first.
+	if diff := cmp.Diff(map[string]int{callLog: 1, callFiles: 1, callChanges: 30}, s.walked(nil)); diff != "" {
+		t.Errorf("calls that read the repository for 30 releases (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, s.subjects()); diff != "" {
+		t.Errorf("commits that the releases ask by (-want +got):\n%s", diff)
+	}
+
+	before := s.boundary.counts()
+	s.repo.commit(person, "Two at once", merged(stillRelease("service-00001", "1.0.0"), stillRelease("service-00002", "1.0.0")))
+	s.repo.commit(person, "A policy for all", map[string]string{"policies/x.hcl": "policy \"x\" {}\n"})
+	s.repo.commit(person, "Another gate", map[string]string{releasePath("service-00003"): strings.Replace(
+		stillRelease("service-00003", "1.0.0")[releasePath("service-00003")], "}", "  policy = \"x\"\n}", 1)})
+	s.settle(t)
+	if diff := cmp.Diff(map[string]int{callLog: 1, callFiles: 1, callChanges: 1}, s.walked(before)); diff != "" {
+		t.Errorf("calls for one release whose content changed, two commits after the last walk (-want +got):\n%s", diff)
+	}
+	want[3] = "Another gate"
+	if diff := cmp.Diff(want, s.subjects()); diff != "" {
+		t.Errorf("commits that the releases ask by then (-want +got):\n%s", diff)
+	}
+
+	// What a policy changes is dated from what was known at the last head.
+	before = s.boundary.counts()
+	s.repo.commit(person, "Stricter", map[string]string{"policies/x.hcl": "policy \"x\" {\n  gate \"errors\" {\n    metric = \"error_rate\"\n    max = \"1%\"\n  }\n}\n"})
+	s.settle(t)
+	if diff := cmp.Diff(map[string]int{callLog: 1, callFiles: 1, callChanges: 1}, s.walked(before)); diff != "" {
+		t.Errorf("calls for a policy that changed (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, s.subjects()); diff != "" {
+		t.Errorf("commits that the releases ask by after the policy changed (-want +got):\n%s", diff)
+	}
+}
+
+// TestHistoryThatCannotBeRead: without it no commit can be blamed, so nothing is begun, and it is read again.
+func TestHistoryThatCannotBeRead(t *testing.T) {
+	for _, call := range []string{callLog, callChanges} {
+		s := newStill(3)
+		s.repo.commit(person, "Beside", map[string]string{"README.md": "about\n"})
+		s.boundary.arm(point{call, 1}, failBefore)
+		s.pass(t)
+		for name, r := range s.loop.Rollouts() {
+			if r.Reason.Code != strategy.NothingAsked || !strings.Contains(r.Reason.Text, "read its history") {
+				t.Errorf("%s fails: %s says %s: %s", call, name, r.Reason.Code, r.Reason.Text)
+			}
+		}
+		s.settle(t)
+		if diff := cmp.Diff([]string{"Release everything", "Release everything", "Release everything"}, s.subjects()); diff != "" {
+			t.Errorf("%s fails once: commits afterwards (-want +got):\n%s", call, diff)
+		}
+	}
+}
+
 func merged(all ...map[string]string) map[string]string {
 	files := map[string]string{}
 	for _, some := range all {

@@ -206,6 +206,25 @@ func (r *repository) Message(_ context.Context, sha string) (string, error) {
 	return s.message, nil
 }
 
+// Changes compares two trees.
+func (r *repository) Changes(_ context.Context, older, newer string) ([]string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	was, now := r.commits[older], r.commits[newer]
+	if was == nil || now == nil {
+		return nil, fmt.Errorf("there is no commit %s or %s", older, newer)
+	}
+	differs := map[string]bool{}
+	for path, file := range was.tree {
+		differs[path] = now.tree[path].Hash != file.Hash
+	}
+	for path, file := range now.tree {
+		differs[path] = was.tree[path].Hash != file.Hash
+	}
+	maps.DeleteFunc(differs, func(_ string, d bool) bool { return !d })
+	return slices.Sorted(maps.Keys(differs)), nil
+}
+
 // Push is a compare-and-set of the head.
 func (r *repository) Push(_ context.Context, change strategy.Change) (strategy.Commit, error) {
 	r.mu.Lock()

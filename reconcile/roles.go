@@ -19,6 +19,9 @@ type Repository interface {
 	Files(ctx context.Context, sha string) (strategy.Tree, error)
 	// Log is the first-parent history from sha on, the newest first, sha included, at most limit commits.
 	Log(ctx context.Context, sha string, limit int) ([]strategy.Commit, error)
+	// Changes is the paths below the configured path that differ between two commits that Head or Log returned, sorted.
+	// It costs what changed, not what there is.
+	Changes(ctx context.Context, older, newer string) ([]string, error)
 	// Push commits the change on top of change.Parent and pushes it as compare-and-set: it returns strategy.ErrHeadMoved when
 	// the branch is no longer at Parent, strategy.ErrRefused when the remote does not let us.
 	Push(ctx context.Context, change strategy.Change) (strategy.Commit, error)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -187,3 +188,29 @@ func (b *boundary) since(before map[string]int) map[string]int {
 }
 
 func (b *boundary) counts() map[string]int { return b.since(nil) }
+
+// walked is the calls since an earlier count that read the repository, Head left out.
+func (s *still) walked(before map[string]int) map[string]int {
+	made := s.boundary.since(before)
+	maps.DeleteFunc(made, func(call string, _ int) bool {
+		return !slices.Contains([]string{callLog, callFiles, callChanges}, call)
+	})
+	return made
+}
+
+// subjects is of every release, sorted by name, the subject of the commit that it asks by.
+func (s *still) subjects() []string {
+	previews, err := s.loop.Preview(context.Background(), s.now)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var subjects []string
+	for _, p := range previews {
+		if p.Desired == nil {
+			subjects = append(subjects, p.Problem)
+			continue
+		}
+		subjects = append(subjects, p.Desired.Commit.Subject)
+	}
+	return subjects
+}

@@ -18,7 +18,7 @@ import (
 // The bounds of what is read: a release repository is small, and one that is not was probably named by mistake.
 const (
 	maxFile  = 1 << 20  // bytes of one file; larger ones are left out
-	maxFiles = 20_000   // files below the path; more are an error
+	maxFiles = 50_000   // files below the path; more are an error
 	maxTotal = 64 << 20 // bytes of them together; more are an error
 	maxDepth = 64       // folders in each other; more are an error
 	maxEntry = 200_000  // files, folders, links and submodules gone through; more are an error
@@ -32,7 +32,7 @@ var lfsPointer = []byte("version https://git-lfs.github.com/spec/")
 // names that no file can have (.., .git), and files over 1 MiB are left out, the last with a log line. The result is
 // shared: callers do not change it.
 //
-// It does not ask the remote. Over 20,000 files, 64 MiB of them, or 64 folders in each other are ErrTooLarge.
+// It does not ask the remote. Over 50,000 files, 64 MiB of them, or 64 folders in each other are ErrTooLarge.
 func (r *Repository) Files(ctx context.Context, sha string) (strategy.Tree, error) {
 	if tree, ok := r.trees.at(sha); ok {
 		return tree, ctx.Err()

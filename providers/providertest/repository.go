@@ -41,6 +41,7 @@ func TestRepository(t *testing.T, newHarness func(t *testing.T) RepositoryHarnes
 		"only files below the path":             repositoryPath,
 		"log is the first-parent history":       repositoryLog,
 		"messages are kept whole":               repositoryMessages,
+		"changes are the paths that differ":     repositoryChanges,
 		"push creates, replaces and deletes":    repositoryPush,
 		"push says who, when and why":           repositoryCommit,
 		"push leaves other paths as they were":  repositoryUntouched,
