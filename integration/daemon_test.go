@@ -12,7 +12,7 @@ import (
 
 // daemon is `drover run` as a child process. Its log is kept in a file, across restarts.
 type daemon struct {
-	t      *testing.T
+	t      testing.TB
 	config string
 	log    string
 
@@ -21,7 +21,7 @@ type daemon struct {
 }
 
 // newDaemon has nothing running yet. What runs when the test ends is killed.
-func newDaemon(t *testing.T, config string) *daemon {
+func newDaemon(t testing.TB, config string) *daemon {
 	t.Helper()
 	d := &daemon{t: t, config: config, log: filepath.Join(filepath.Dir(config), "drover.log")}
 	t.Cleanup(func() {

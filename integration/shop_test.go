@@ -14,11 +14,11 @@ const person = "Robin"
 
 // shop is a release repository as people have it: a bare one that is pushed to, and a clone to work in.
 type shop struct {
-	t           *testing.T
+	t           testing.TB
 	bare, clone string
 }
 
-func newShop(t *testing.T, dir string) *shop {
+func newShop(t testing.TB, dir string) *shop {
 	t.Helper()
 	r := &shop{t: t, bare: filepath.Join(dir, "shop.git"), clone: filepath.Join(dir, "clone")}
 	for _, path := range []string{r.bare, r.clone} {

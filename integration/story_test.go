@@ -73,7 +73,7 @@ func beginOn(t *testing.T, on *nomadagent.Agent, name string) *story {
 }
 
 // writeConfig writes a drover.hcl for an instance of the release's name.
-func writeConfig(t *testing.T, dir, name, nomad, edge, admin string) string {
+func writeConfig(t testing.TB, dir, name, nomad, edge, admin string) string {
 	t.Helper()
 	path := filepath.Join(dir, "drover.hcl")
 	text := fmt.Sprintf(`instance = %q
@@ -102,7 +102,7 @@ router "edge" {
 	return path
 }
 
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
+	"runtime/debug"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -28,6 +30,9 @@ func runProxy(ctx context.Context, c *console, args []string) int {
 		return c.fail(err)
 	}
 	defer p.Close()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // The proxy keeps little and makes much garbage: a few megabytes save a tenth of its work.
+	}
 	if router.Listen == "" || router.Admin == "" {
 		return c.fail(errors.New("router \"" + router.Name + "\" has no listen or no admin address: drover proxy needs both"))
 	}

@@ -160,7 +160,7 @@ func (p *Proxy) apply(splits []strategy.Split) {
 func (p *Proxy) Splits() []strategy.Split { return slices.Clone(p.table.Load().splits) }
 
 // Close closes idle connections to endpoints. Stop serving first.
-func (p *Proxy) Close() { p.upstream.transport.CloseIdleConnections() }
+func (p *Proxy) Close() { p.upstream.closeIdle() }
 
 // rebuild makes a table of the given splits and the registrations known, and puts it into effect. The caller holds mu.
 func (p *Proxy) rebuild() {

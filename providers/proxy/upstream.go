@@ -12,20 +12,23 @@ import (
 // upstream sends a request to an endpoint of its track, and to another one when that is safe.
 type upstream struct {
 	transport *http.Transport
+	lines     *lines // for most requests
 	logger    *slog.Logger
 	now       func() time.Time
 }
 
 func newUpstream(t Timeouts, logger *slog.Logger, now func() time.Time) *upstream {
 	dialer := &net.Dialer{Timeout: cmp.Or(t.Connect, 2*time.Second), KeepAlive: 30 * time.Second}
+	idle, header := cmp.Or(t.Idle, 4*time.Second), cmp.Or(t.Header, time.Minute)
 	return &upstream{
 		logger: logger,
 		now:    now,
+		lines:  &lines{dial: dialer.DialContext, header: header, idle: idle, now: time.Now, kept: map[string][]*line{}},
 		transport: &http.Transport{
 			DialContext:           dialer.DialContext,
 			MaxIdleConnsPerHost:   256,
-			IdleConnTimeout:       cmp.Or(t.Idle, 4*time.Second),
-			ResponseHeaderTimeout: cmp.Or(t.Header, time.Minute),
+			IdleConnTimeout:       idle,
+			ResponseHeaderTimeout: header,
 			ExpectContinueTimeout: time.Second,
 			DisableCompression:    true, // The answer goes on as it came.
 		},
@@ -54,7 +57,7 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 			x.backend.underWay.Add(-1)
 		}
 		x.backend = next
-		response, err := u.transport.RoundTrip(attempt(r, body, next.endpoint.Address))
+		response, err := u.send(attempt(r, body, next.endpoint.Address))
 		if err == nil {
 			x.status = response.StatusCode
 			return response, nil
@@ -74,6 +77,20 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		tried = append(tried, next)
 	}
+}
+
+// send sends a request to the host of its URL.
+func (u *upstream) send(r *http.Request) (*http.Response, error) {
+	if u.lines.carries(r) {
+		return u.lines.exchange(r, r.URL.Host)
+	}
+	return u.transport.RoundTrip(r)
+}
+
+// closeIdle closes the connections that no request uses.
+func (u *upstream) closeIdle() {
+	u.transport.CloseIdleConnections()
+	u.lines.closeIdle()
 }
 
 // attempt is the request as it is sent to one address.
