@@ -15,6 +15,9 @@ const (
 	tick = time.Second
 	// retryWatch is the pause after a watch that failed.
 	retryWatch = 2 * time.Second
+	// maxWatches bounds how many jobs are watched at once: each watch holds a connection, and Nomad takes a hundred from
+	// one address unless it is told otherwise. What is not watched is looked at every tick.
+	maxWatches = 32
 )
 
 // Run makes passes until ctx is done: at every poll of the repository, every second while anything is in motion, and
@@ -77,7 +80,7 @@ func jittered(d time.Duration) time.Duration {
 	return d - d/10 + rand.N(d/5+1)
 }
 
-// watch keeps one blocking query for each job in motion, and none for what rests.
+// watch keeps one blocking query for each job in motion, up to maxWatches, and none for what rests.
 func (l *Loop) watch(ctx context.Context, group *sync.WaitGroup, watches map[string]context.CancelFunc, moving []string) {
 	watcher, ok := l.opts.Cluster.(Watcher)
 	if !ok {
@@ -91,7 +94,7 @@ func (l *Loop) watch(ctx context.Context, group *sync.WaitGroup, watches map[str
 	}
 	for _, name := range moving {
 		job := l.releases[name].record.Rollout.Job
-		if watches[name] != nil || job == (strategy.JobRef{}) {
+		if watches[name] != nil || job == (strategy.JobRef{}) || len(watches) >= maxWatches {
 			continue
 		}
 		watching, cancel := context.WithCancel(ctx)

@@ -57,11 +57,28 @@ func commands() []command {
 }
 
 func main() {
-	// A reader that went away, such as head, must not leave what the demo started behind.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
-	code := dispatch(ctx, &console{out: os.Stdout, err: os.Stderr}, os.Args[1:])
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The signal says not which pipe broke: most often it is a connection, which is no reason to end.
+	signal.Ignore(syscall.SIGPIPE)
+	code := dispatch(ctx, &console{out: outlet{os.Stdout, stop}, err: outlet{os.Stderr, stop}}, os.Args[1:])
 	stop()
 	os.Exit(code)
+}
+
+// outlet is an output whose reader may go away, as head does: then the command ends, and leaves nothing that it started
+// behind.
+type outlet struct {
+	io.Writer
+	end func()
+}
+
+// Write ends the command when nobody reads any more.
+func (o outlet) Write(b []byte) (int, error) {
+	n, err := o.Writer.Write(b)
+	if errors.Is(err, syscall.EPIPE) {
+		o.end()
+	}
+	return n, err
 }
 
 func dispatch(ctx context.Context, c *console, args []string) int {
