@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -65,6 +66,7 @@ func (s *Splits) Publish(ctx context.Context, router string, split strategy.Spli
 func (s *Splits) Watch(ctx context.Context, router string, changed func([]strategy.Split)) error {
 	var last []strategy.Split
 	told := false
+	seen := map[string]seenSplit{}
 	read := func(index uint64) (uint64, error) {
 		options := query(ctx, s.namespace)
 		options.WaitIndex, options.WaitTime = index, longestWait
@@ -72,7 +74,7 @@ func (s *Splits) Watch(ctx context.Context, router string, changed func([]strate
 		if err != nil {
 			return 0, fmt.Errorf("list variables below %s: %w", s.below(router), err)
 		}
-		splits, err := s.read(ctx, list)
+		splits, err := s.read(ctx, list, seen)
 		if err != nil {
 			return 0, err
 		}
@@ -87,20 +89,39 @@ func (s *Splits) Watch(ctx context.Context, router string, changed func([]strate
 	})
 }
 
-// read decodes the splits listed. One that cannot be decoded fails them all: leaving it out would look like a release
-// that is gone.
-func (s *Splits) read(ctx context.Context, list []*api.VariableMetadata) ([]strategy.Split, error) {
-	variables, err := readEach(ctx, s.client, s.namespace, list)
+// seenSplit is a split as it was at one index of its variable.
+type seenSplit struct {
+	index uint64
+	split strategy.Split
+}
+
+// read decodes the splits listed, and asks only for those that are not as they were seen: of hundreds one changes at a
+// time. One that cannot be decoded fails them all: leaving it out would look like a release that is gone.
+func (s *Splits) read(ctx context.Context, list []*api.VariableMetadata, seen map[string]seenSplit) ([]strategy.Split, error) {
+	listed := map[string]bool{}
+	var changed []*api.VariableMetadata
+	for _, meta := range list {
+		listed[meta.Path] = true
+		if known, ok := seen[meta.Path]; !ok || known.index != meta.ModifyIndex {
+			delete(seen, meta.Path) // It may have vanished meanwhile.
+			changed = append(changed, meta)
+		}
+	}
+	variables, err := readEach(ctx, s.client, s.namespace, changed)
 	if err != nil {
 		return nil, err
 	}
-	splits := []strategy.Split{}
 	for _, variable := range variables {
 		var split strategy.Split
 		if err := json.Unmarshal([]byte(variable.Items[jsonItem]), &split); err != nil {
 			return nil, fmt.Errorf("variable %s holds no split: %w", variable.Path, err)
 		}
-		splits = append(splits, split)
+		seen[variable.Path] = seenSplit{index: variable.ModifyIndex, split: split}
+	}
+	maps.DeleteFunc(seen, func(path string, _ seenSplit) bool { return !listed[path] })
+	splits := []strategy.Split{}
+	for _, known := range seen {
+		splits = append(splits, known.split)
 	}
 	slices.SortFunc(splits, func(a, b strategy.Split) int { return cmp.Compare(a.Release, b.Release) })
 	return splits, nil

@@ -3,6 +3,7 @@ package proxy
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -14,7 +15,8 @@ const headerInstance = "Drover-Instance"
 
 // Admin is the handler for Drover and for monitoring; keep it away from the traffic of users.
 //
-//	GET /splits    the splits in effect, as given to Set: a JSON array of strategy.Split
+//	GET /splits    the splits in effect, as given to Set: a JSON array of strategy.Split; with ?release=NAME only
+//	               that of one release, or none
 //	GET /metrics   counters, in the text format of Prometheus
 //	GET /healthz   200 while the process lives
 //
@@ -30,8 +32,11 @@ func (p *Proxy) Admin() http.Handler {
 	})
 }
 
-func (p *Proxy) serveSplits(w http.ResponseWriter, _ *http.Request) {
+func (p *Proxy) serveSplits(w http.ResponseWriter, r *http.Request) {
 	splits := p.Splits()
+	if release := r.URL.Query().Get("release"); release != "" {
+		splits = slices.DeleteFunc(splits, func(s strategy.Split) bool { return s.Release != release })
+	}
 	if splits == nil {
 		splits = []strategy.Split{}
 	}

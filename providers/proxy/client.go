@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -80,7 +81,7 @@ func (c *Client) Read(ctx context.Context, release string) (strategy.TrafficStat
 
 func (c *Client) readSplit(ctx context.Context, instance, release string) (strategy.Split, error) {
 	var splits []strategy.Split
-	err := c.get(ctx, instance, "/splits", func(body io.Reader) error { return json.NewDecoder(body).Decode(&splits) })
+	err := c.get(ctx, instance, "/splits?release="+url.QueryEscape(release), func(body io.Reader) error { return json.NewDecoder(body).Decode(&splits) })
 	if err != nil {
 		return strategy.Split{}, err
 	}
@@ -94,10 +95,10 @@ func (c *Client) readSplit(ctx context.Context, instance, release string) (strat
 
 // get reads a page of an instance's admin handler.
 func (c *Client) get(ctx context.Context, instance, path string, read func(io.Reader) error) error {
-	url := strings.TrimSuffix(instance, "/") + path
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	address := strings.TrimSuffix(instance, "/") + path
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return fmt.Errorf("ask the proxy at %s: %w", url, err)
+		return fmt.Errorf("ask the proxy at %s: %w", address, err)
 	}
 	response, err := c.options.HTTPClient.Do(request)
 	if err != nil {
@@ -105,10 +106,10 @@ func (c *Client) get(ctx context.Context, instance, path string, read func(io.Re
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask the proxy: %s answers with status %s", url, response.Status)
+		return fmt.Errorf("ask the proxy: %s answers with status %s", address, response.Status)
 	}
 	if err := read(io.LimitReader(response.Body, maxAnswer)); err != nil {
-		return fmt.Errorf("understand the proxy's answer of %s: %w", url, err)
+		return fmt.Errorf("understand the proxy's answer of %s: %w", address, err)
 	}
 	return nil
 }
