@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclparse"
 
 	"github.com/drover-dev/drover/policies"
+	"github.com/drover-dev/drover/reconcile"
 	"github.com/drover-dev/drover/strategy"
 )
 
@@ -27,6 +28,7 @@ type config struct {
 	Routers  []routerConfig `hcl:"router,block"`
 	HTTP     *httpConfig    `hcl:"http,block"`
 	GitHub   *githubConfig  `hcl:"github,block"`
+	Limits   *limitsConfig  `hcl:"limits,block"`
 
 	clone string // the folder of the clone below StateDir: each process needs its own
 
@@ -65,6 +67,13 @@ type routeConfig struct {
 
 type httpConfig struct {
 	Listen string `hcl:"listen"`
+}
+
+// limitsConfig bounds what one commit can do.
+type limitsConfig struct {
+	MaxActive   int       `hcl:"max_active,optional"`
+	MaxFailures int       `hcl:"max_failures,optional"`
+	Range       hcl.Range `hcl:",def_range"`
 }
 
 const (
@@ -121,7 +130,27 @@ func (c *config) complete(dir string) hcl.Diagnostics {
 	c.placeIn(dir)
 	diags = append(diags, c.Git.complete()...)
 	diags = append(diags, c.GitHub.complete()...)
+	diags = append(diags, c.Limits.check()...)
 	return append(diags, c.checkRouters()...)
+}
+
+// check refuses limits that would stop everything, or nothing.
+func (l *limitsConfig) check() hcl.Diagnostics {
+	if l == nil || (l.MaxActive >= 0 && l.MaxFailures >= 0) {
+		return nil
+	}
+	return hcl.Diagnostics{{
+		Severity: hcl.DiagError, Summary: "Invalid limit", Subject: l.Range.Ptr(),
+		Detail: "max_active and max_failures are whole numbers from 1 on. What is left out has its default: 10 rollouts at once, 3 failures of one commit.",
+	}}
+}
+
+// limits are the bounds that the loop keeps.
+func (c *config) limits() reconcile.Limits {
+	if c.Limits == nil {
+		return reconcile.Limits{}
+	}
+	return reconcile.Limits{MaxActive: c.Limits.MaxActive, MaxFailures: c.Limits.MaxFailures}
 }
 
 // placeIn makes every path that is relative one of the folder that drover.hcl stands in.

@@ -51,7 +51,7 @@ func wire(c *config, logger *slog.Logger, registry prometheus.Registerer) (recon
 	options := reconcile.Options{
 		Instance: c.Instance, Poll: c.Git.poll, Repository: repository, Load: loader(c.Git.Path),
 		Cluster: nomad.New(client, nomad.Options{Instance: c.Instance, Namespace: c.Nomad.Namespace, Logger: logger}),
-		Routers: routers, Ledger: ledger, Prober: probe.New(probe.Options{Logger: logger}), Logger: logger, Registerer: registry,
+		Routers: routers, Ledger: ledger, Limits: c.limits(), Prober: probe.New(probe.Options{Logger: logger}), Logger: logger, Registerer: registry,
 	}
 	if forge != nil {
 		options.Forge = forge
