@@ -62,7 +62,7 @@ func BenchmarkProxy(b *testing.B) {
 	b.Run("drover", func(b *testing.B) {
 		edge, admin := freeAddress(b), freeAddress(b)
 		const name = "bench-proxy"
-		config := writeConfig(b, b.TempDir(), name, edge, admin)
+		config := writeConfig(b, b.TempDir(), name, agent.Address, edge, admin)
 		err := nomad.NewSplits(agent.Client(), name, "default").Publish(context.Background(), "edge", strategy.Split{
 			Release: name, Weight: strategy.Percent(25),
 			Stable: []strategy.Endpoint{{Alloc: "stable", Address: origin}}, Canary: []strategy.Endpoint{{Alloc: "canary", Address: origin}},
@@ -107,8 +107,8 @@ type program struct {
 	stopped bool
 }
 
-// startProgram starts a server and waits until it answers with 200. It is stopped when the benchmark ends.
-func startProgram(b *testing.B, address string, command *exec.Cmd) *program {
+// startProgram starts a server and waits until a page of it, host:port/path, is there. It is stopped when the benchmark ends.
+func startProgram(b *testing.B, page string, command *exec.Cmd) *program {
 	b.Helper()
 	p := &program{command: command, said: &bytes.Buffer{}}
 	command.Stdout, command.Stderr = p.said, p.said
@@ -117,7 +117,7 @@ func startProgram(b *testing.B, address string, command *exec.Cmd) *program {
 	}
 	b.Cleanup(p.stop)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		response, err := http.Get("http://" + address + "/")
+		response, err := http.Get("http://" + page)
 		if err == nil {
 			_ = response.Body.Close()
 			if response.StatusCode == http.StatusOK {
@@ -126,7 +126,7 @@ func startProgram(b *testing.B, address string, command *exec.Cmd) *program {
 		}
 		if time.Now().After(deadline) {
 			p.stop()
-			b.Fatalf("%s does not answer on %s: %v\n%s", command.Path, address, err, p.said)
+			b.Fatalf("%s does not answer on %s: %v\n%s", command.Path, page, err, p.said)
 		}
 	}
 }
