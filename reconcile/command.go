@@ -28,7 +28,7 @@ func (r *request) answer(rollout strategy.Rollout, err error) {
 }
 
 // Do has a person's command obeyed in the next pass, and returns the rollout after it. It may be called at any time, and
-// blocks until that pass or the end of ctx. The command may still be obeyed when ctx ends first.
+// blocks until that pass or the end of ctx. The command may be under way when ctx ends first; it is not begun after.
 func (l *Loop) Do(ctx context.Context, release string, command strategy.Command) (strategy.Rollout, error) {
 	r := &request{command: command, answers: make(chan answer, 1)}
 	l.mu.Lock()
@@ -41,9 +41,19 @@ func (l *Loop) Do(ctx context.Context, release string, command strategy.Command)
 	l.Wake()
 	select {
 	case <-ctx.Done():
+		l.withdraw(release, r)
 		return strategy.Rollout{}, fmt.Errorf("%s %q: nobody obeyed; another instance may lead: %w", command.Kind, release, ctx.Err())
 	case a := <-r.answers:
 		return a.rollout, a.err
+	}
+}
+
+// withdraw takes back a request that nobody waits for any more: it must not be obeyed when this instance leads again.
+func (l *Loop) withdraw(release string, r *request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.asked[release] == r {
+		delete(l.asked, release)
 	}
 }
 

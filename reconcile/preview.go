@@ -59,6 +59,9 @@ func (l *Loop) Preview(ctx context.Context, now time.Time) ([]Preview, error) {
 	if err := l.intent.refresh(ctx); err != nil {
 		return nil, err
 	}
+	if err := l.load(ctx); err != nil {
+		return nil, err
+	}
 	if err := l.peekHead(ctx); err != nil {
 		return nil, err
 	}

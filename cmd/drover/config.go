@@ -29,6 +29,7 @@ type config struct {
 	HTTP     *httpConfig    `hcl:"http,block"`
 	GitHub   *githubConfig  `hcl:"github,block"`
 	Limits   *limitsConfig  `hcl:"limits,block"`
+	Prune    bool           `hcl:"prune,optional"` // stop the jobs of releases that are deleted from Git
 
 	clone string // the folder of the clone below StateDir: each process needs its own
 

@@ -44,7 +44,7 @@ type obeyed struct {
 
 // serveCommands listens on the socket until ctx is done. A socket that a dead daemon left is taken over; a live one's is
 // not.
-func serveCommands(ctx context.Context, group *errgroup.Group, dir string, loop *reconcile.Loop) error {
+func serveCommands(ctx context.Context, group *errgroup.Group, dir string, loop *reconcile.Loop, lead *leadership) error {
 	path := filepath.Join(dir, socketName)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the state directory: %w", err)
@@ -64,12 +64,12 @@ func serveCommands(ctx context.Context, group *errgroup.Group, dir string, loop 
 		return errors.Join(fmt.Errorf("keep the socket to its owner: %w", err), listener.Close())
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /command", func(w http.ResponseWriter, r *http.Request) { obey(w, r, loop) })
+	mux.HandleFunc("POST /command", func(w http.ResponseWriter, r *http.Request) { obey(w, r, loop, lead) })
 	serveOn(ctx, group, listener, mux)
 	return nil
 }
 
-func obey(w http.ResponseWriter, r *http.Request, loop *reconcile.Loop) {
+func obey(w http.ResponseWriter, r *http.Request, loop *reconcile.Loop, lead *leadership) {
 	var asked order
 	if err := json.NewDecoder(io.LimitReader(r.Body, maxCommand)).Decode(&asked); err != nil {
 		http.Error(w, "read the command: "+err.Error(), http.StatusBadRequest)
@@ -78,11 +78,13 @@ func obey(w http.ResponseWriter, r *http.Request, loop *reconcile.Loop) {
 	ctx, cancel := context.WithTimeout(r.Context(), commandTimeout)
 	defer cancel()
 	var answer obeyed
-	rollout, err := loop.Do(ctx, asked.Release, strategy.Command{Kind: asked.Kind, By: asked.By})
+	err := lead.refuses(ctx)
+	if err == nil {
+		answer.Rollout, err = loop.Do(ctx, asked.Release, strategy.Command{Kind: asked.Kind, By: asked.By})
+	}
 	if err != nil {
 		answer.Error = err.Error()
 	}
-	answer.Rollout = rollout
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(answer); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -107,6 +109,21 @@ func runCommand(kind strategy.CommandKind) func(context.Context, *console, []str
 		c.printf("%s: %s\n", f.Arg(0), rollout.Reason.Text)
 		return 0
 	}
+}
+
+// runAcceptHead sends the one command that is of no release.
+func runAcceptHead(ctx context.Context, c *console, args []string) int {
+	f := c.flags("accept-head", "accept-head [-config drover.hcl]\n\nAccepts the branch as it is after a forced push: what it asks for may begin.")
+	conf, code, done := c.configured(f, args, 0)
+	if done {
+		return code
+	}
+	rollout, err := send(ctx, conf.StateDir, order{Kind: strategy.CommandAcceptHead, By: person()})
+	if err != nil {
+		return c.fail(err)
+	}
+	c.printf("%s\n", rollout.Reason.Text)
+	return 0
 }
 
 // send gives an order to the daemon of the state directory, and returns the rollout after it.

@@ -51,6 +51,7 @@ func commands() []command {
 		{"abort", "RELEASE", "put the stable version back, and park the one on trial", runCommand(strategy.CommandAbort)},
 		{"rollback", "RELEASE", "commit the revert to what was live before", runRollback},
 		{"retry", "RELEASE", "try a parked version again", runCommand(strategy.CommandRetry)},
+		{"accept-head", "", "let what a force-pushed branch asks for begin", runAcceptHead},
 		{"demo", "", "watch a good release promoted and a bad one rolled back", runDemo},
 		{"version", "", "print the version", runVersion},
 	}

@@ -39,22 +39,26 @@ func runDaemon(ctx context.Context, c *console, args []string) int {
 	if err != nil {
 		return c.fail(err)
 	}
+	lead, err := wireLeadership(conf, logger, registry)
+	if err != nil {
+		return c.fail(err)
+	}
 	loop := reconcile.New(opts)
 	group, ctx := errgroup.WithContext(ctx)
-	if err := serveCommands(ctx, group, conf.StateDir, loop); err != nil {
+	if err := serveCommands(ctx, group, conf.StateDir, loop, lead); err != nil {
 		return c.fail(err)
 	}
 	if conf.HTTP != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-		mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+		mux.HandleFunc("GET /healthz", lead.healthz)
 		if err := serve(ctx, group, conf.HTTP.Listen, mux); err != nil {
 			return c.fail(err)
 		}
 	}
 	group.Go(func() error {
 		logger.Info("drover runs", "version", version(), "repository", withoutCredentials(conf.Git.URL), "instance", conf.Instance)
-		loop.Run(ctx)
+		lead.run(ctx, loop.Run)
 		return nil
 	})
 	if err := group.Wait(); err != nil {

@@ -51,7 +51,8 @@ func wire(c *config, logger *slog.Logger, registry prometheus.Registerer) (recon
 	options := reconcile.Options{
 		Instance: c.Instance, Poll: c.Git.poll, Repository: repository, Load: loader(c.Git.Path),
 		Cluster: nomad.New(client, nomad.Options{Instance: c.Instance, Namespace: c.Nomad.Namespace, Logger: logger}),
-		Routers: routers, Ledger: ledger, Limits: c.limits(), Prober: probe.New(probe.Options{Logger: logger}), Logger: logger, Registerer: registry,
+		Routers: routers, Ledger: ledger, Bookmark: ledger, Prober: probe.New(probe.Options{Logger: logger}),
+		Limits: c.limits(), Prune: c.Prune, Logger: logger, Registerer: registry,
 	}
 	if forge != nil {
 		options.Forge = forge
@@ -72,11 +73,33 @@ func connect(n *nomadConfig) (*api.Client, error) {
 	})
 }
 
-func openLedger(c *config, client *api.Client) (reconcile.Ledger, error) {
+// keeper keeps the records, and the head seen last.
+type keeper interface {
+	reconcile.Ledger
+	reconcile.Bookmark
+}
+
+func openLedger(c *config, client *api.Client) (keeper, error) {
 	if c.Ledger == ledgerFile {
 		return disk.NewLedger(filepath.Join(c.StateDir, "ledger"))
 	}
 	return nomad.NewLedger(client, c.Instance, c.Nomad.Namespace), nil
+}
+
+// wireLeadership builds what decides whether this process acts. Records in files are one process's by its state_dir;
+// those in Nomad are whose the lock is.
+func wireLeadership(c *config, logger *slog.Logger, registry prometheus.Registerer) (*leadership, error) {
+	if c.Ledger == ledgerFile {
+		return newLeadership(nil, logger, registry), nil
+	}
+	client, err := connect(c.Nomad)
+	if err != nil {
+		return nil, err
+	}
+	lock := nomad.NewLock(client, nomad.LockOptions{
+		Instance: c.Instance, Namespace: c.Nomad.Namespace, Name: processName(c.StateDir), Logger: logger,
+	})
+	return newLeadership(lock, logger, registry), nil
 }
 
 func wireRouters(c *config, client *api.Client) (map[string]reconcile.Traffic, error) {

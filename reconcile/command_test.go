@@ -1,0 +1,33 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// TestACommandNobodyWaitsFor is a command to an instance that does not lead: it is not obeyed when it leads later.
+func TestACommandNobodyWaitsFor(t *testing.T) {
+	w := newWorld(t, 50)
+	w.restart()
+	w.release(checkout, "1.0.0")
+	if err := w.until(10*time.Minute, func() bool { return w.rests(checkout) && w.rollout(checkout).Last.Kind == strategy.OutcomePromoted }); err != nil {
+		t.Fatal(err)
+	}
+	w.release(checkout, "1.1.0")
+	if err := w.until(5*time.Minute, func() bool { return w.rollout(checkout).Phase == strategy.Stepping }); err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := w.loop.Do(ended, checkout, strategy.Command{Kind: strategy.CommandPause, By: "robin"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v, want the context's", err)
+	}
+	w.tick()
+	if r := w.rollout(checkout); r.Paused != "" {
+		t.Errorf("paused by %s, whose command nobody waited for", r.Paused)
+	}
+}
