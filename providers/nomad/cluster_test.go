@@ -11,5 +11,7 @@ var (
 	_ reconcile.Watcher   = (*nomad.Cluster)(nil)
 	_ reconcile.Scaler    = (*nomad.Cluster)(nil)
 	_ reconcile.Condemner = (*nomad.Cluster)(nil)
+	_ reconcile.Events    = (*nomad.Cluster)(nil)
+	_ reconcile.Planner   = (*nomad.Cluster)(nil)
 	_ reconcile.Lock      = (*nomad.Lock)(nil)
 )

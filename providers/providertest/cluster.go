@@ -20,6 +20,7 @@ type Nomad interface {
 	reconcile.Watcher
 	reconcile.Scaler
 	reconcile.Condemner
+	reconcile.Planner
 }
 
 // ClusterHarness is one Cluster with nothing of the job under test on it, and an empty namespace "shop". What it starts
@@ -79,6 +80,8 @@ func TestCluster(t *testing.T, newHarness func(t *testing.T) ClusterHarness) {
 		{"scale", clusterScale},
 		{"scale refused", clusterScaleRefused},
 		{"owner", clusterOwner},
+		{"plan", clusterPlan},
+		{"plan of what is wrong", clusterPlanInvalid},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {

@@ -270,6 +270,7 @@ func (n *Nomad) succeed(j *job, d *api.Deployment) {
 		stable := true
 		v.Stable = &stable
 		n.changedJob(v)
+		n.emit(j, eventPlan, *v.ModifyIndex)
 	}
 }
 

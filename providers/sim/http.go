@@ -121,6 +121,10 @@ func (r route) match(parts []string) (map[string]string, bool) {
 // ServeHTTP answers as Nomad's agent does. A blocking query blocks until its index is passed, its wait is over in
 // simulated time, or the request's context ends.
 func (n *Nomad) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == streamPath && r.Method == http.MethodGet {
+		n.serveStream(w, r)
+		return
+	}
 	body, err := readBody(r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -240,6 +244,16 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if err := r.Context().Err(); err != nil {
 		return nil, err
+	}
+	if r.URL.Path == streamPath && r.Method == http.MethodGet {
+		s, err := t.nomad.openStream(r.Context(), r.URL)
+		if err != nil {
+			return nil, fmt.Errorf("dial simulated Nomad: %w", syscall.ECONNREFUSED)
+		}
+		return &http.Response{
+			Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Header: http.Header{"Content-Type": {"application/json"}}, Request: r, Body: s, ContentLength: -1,
+		}, nil
 	}
 	a, err := t.nomad.serve(r.Context(), r.Method, r.URL, body)
 	if errors.Is(err, errUnavailable) {

@@ -82,6 +82,11 @@ func (n *Nomad) addVersion(j *job, spec *api.Job, submission *api.JobSubmission)
 		j.submissions[version] = submission
 	}
 	j.forget()
+	kind := eventRegistered
+	if spec.Stop != nil && *spec.Stop {
+		kind = eventDeregistered
+	}
+	n.emit(j, kind, index)
 	n.settleStatus(j)
 }
 
@@ -129,6 +134,7 @@ func (n *Nomad) settleStatus(j *job) {
 	if spec.Status == nil || *spec.Status != status {
 		spec.Status = &status
 		n.changedJob(spec)
+		n.emit(j, eventPlan, *spec.ModifyIndex)
 	}
 }
 

@@ -13,8 +13,8 @@
 // and the conformance suite of the cluster provider runs on both.
 //
 // What it decides: which allocations are placed, stopped, replaced and healthy, and what becomes of deployments. What
-// it leaves out: real processes, nodes as objects (capacity is one number), constraints, access control, the event
-// stream, other job types than service (they are placed, and that is all).
+// it leaves out: real processes, nodes as objects (capacity is one number), constraints, access control, events of
+// anything but jobs, other job types than service (they are placed, and that is all).
 //
 // Invariants:
 //
@@ -104,6 +104,8 @@ type Nomad struct {
 	locks       map[key]*lock // of variables that were ever locked
 	ports       int
 	node        string
+	emitted     []jobEvent // the newest events of jobs, for the event stream
+	emittedAll  int        // how many there ever were
 
 	down    bool
 	journal []string
@@ -124,6 +126,7 @@ const (
 	tableEvals       table = "evals"
 	tableServices    table = "services"
 	tableVars        table = "variables"
+	tableNamespaces  table = "namespaces"
 )
 
 // New starts a simulated cluster with nothing on it.

@@ -49,6 +49,8 @@ func routes() []route {
 		at("/v1/status/leader", read(func(*Nomad, request) answer { return ok("127.0.0.1:4647", 0) })),
 		at("/v1/agent/self", read(agentSelf)),
 		at("/v1/nodes", read(listNodes)),
+		at("/v1/namespaces", read(listNamespaces)),
+		at("/v1/namespace", write(registerNamespace)),
 	}
 }
 

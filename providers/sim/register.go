@@ -154,6 +154,7 @@ func stopJob(n *Nomad, r request) answer {
 		j.purged = true
 		delete(n.jobs, k)
 		e := n.enqueue(j, triggerDeregister)
+		n.emit(j, eventDeregistered, e.CreateIndex)
 		return ok(api.JobDeregisterResponse{EvalID: e.ID, EvalCreateIndex: e.CreateIndex, JobModifyIndex: e.CreateIndex}, e.CreateIndex)
 	}
 	if !*j.current().Stop {
@@ -281,49 +282,6 @@ func stopAlloc(n *Nomad, r request) answer {
 		EvalID string
 		Index  uint64
 	}{e.ID, e.CreateIndex}, e.CreateIndex)
-}
-
-// planJob answers POST /v1/job/ID/plan: what an evaluation of the job would do to each group.
-func planJob(n *Nomad, r request) answer {
-	var req api.JobPlanRequest
-	if bad := r.read(&req); bad != nil {
-		return *bad
-	}
-	spec, bad := receive(r, req.Job)
-	if bad != nil {
-		return *bad
-	}
-	if problems := n.mistakes(spec); len(problems) > 0 {
-		return refuse(http.StatusInternalServerError, "%s", multiError(problems))
-	}
-	resp := api.JobPlanResponse{
-		Diff:        &api.JobDiff{Type: "Added", ID: *spec.ID},
-		Annotations: &api.PlanAnnotations{DesiredTGUpdates: map[string]*api.DesiredUpdates{}},
-	}
-	j := n.jobs[key{*spec.Namespace, *spec.ID}]
-	var d *api.Deployment
-	version := uint64(0)
-	if j == nil {
-		j = &job{key: key{*spec.Namespace, *spec.ID}, versions: []*api.Job{spec}}
-	} else {
-		resp.JobModifyIndex, resp.Diff.Type, version = *j.current().JobModifyIndex, "None", *j.current().Version
-		d = n.latest(j)
-		if !sameSpec(j.current(), spec) {
-			resp.Diff.Type, d = "Edited", nil
-			version++
-		} else if d != nil && (d.JobVersion != version || d.Status != api.DeploymentStatusRunning && d.Status != api.DeploymentStatusFailed) {
-			d = nil
-		}
-	}
-	spec.Version = &version
-	for _, group := range spec.TaskGroups {
-		s := n.settle(j, spec, d, group)
-		resp.Annotations.DesiredTGUpdates[*group.Name] = &s.counts
-	}
-	if !req.Diff {
-		resp.Diff = nil
-	}
-	return ok(resp, resp.JobModifyIndex)
 }
 
 // parseJob answers POST /v1/jobs/parse.

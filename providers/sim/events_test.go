@@ -1,0 +1,26 @@
+package sim_test
+
+import (
+	"testing"
+
+	"github.com/drover-dev/drover/providers/nomad"
+	"github.com/drover-dev/drover/providers/providertest"
+	"github.com/drover-dev/drover/providers/sim"
+	"github.com/drover-dev/drover/reconcile"
+)
+
+func TestEvents(t *testing.T) {
+	providertest.TestEvents(t, func(t *testing.T, run func(*testing.T, providertest.EventsHarness)) {
+		t.Helper()
+		inBubble(t, sim.Config{Namespaces: []string{"shop"}}, func(t *testing.T, n *sim.Nomad) {
+			t.Helper()
+			run(t, providertest.EventsHarness{
+				Process: func() (reconcile.Events, *providertest.Line) {
+					client, line := onLine(t, n)
+					return nomad.New(client, nomad.Options{}), line
+				},
+				Client: newClient(t, n), Job: "followed", Namespace: "later",
+			})
+		})
+	})
+}
