@@ -65,7 +65,9 @@ func diffText(diff *api.JobDiff) string {
 	}
 	var d differ
 	d.line(0, diff.Type, fmt.Sprintf("Job: %q", diff.ID))
-	d.contents(0, diff.Fields, diff.Objects)
+	if diff.Type == "Edited" {
+		d.contents(0, diff.Fields, diff.Objects)
+	}
 	for _, group := range diff.TaskGroups {
 		d.group(group)
 	}
@@ -105,7 +107,9 @@ func (d *differ) group(g *api.TaskGroupDiff) {
 		text += " (" + strings.Join(updates, ", ") + ")"
 	}
 	d.line(0, g.Type, text)
-	d.contents(0, g.Fields, g.Objects)
+	if g.Type == "Edited" {
+		d.contents(0, g.Fields, g.Objects)
+	}
 	for _, task := range g.Tasks {
 		if task.Type == diffNone {
 			continue
@@ -117,7 +121,8 @@ func (d *differ) group(g *api.TaskGroupDiff) {
 	}
 }
 
-// contents are the fields and objects that change. Those of something that is new as a whole say nothing besides.
+// contents are the fields and objects that change. Those of a job, group or task that is new or gone as a whole are left
+// out: all of them are, with every default.
 func (d *differ) contents(depth int, fields []*api.FieldDiff, objects []*api.ObjectDiff) {
 	for _, f := range fields {
 		if f.Type == diffNone {

@@ -18,6 +18,11 @@ type Nomad interface {
 	reconcile.Cluster
 	reconcile.Keeper
 	reconcile.Watcher
+	besides
+}
+
+// besides is what a Cluster need not do.
+type besides interface {
 	reconcile.Scaler
 	reconcile.Condemner
 	reconcile.Planner

@@ -53,6 +53,15 @@ func planJob(n *Nomad, r request) answer {
 		}
 	}
 	spec.Version = &version
+	n.planGroups(j, spec, d, &resp)
+	if req.Diff {
+		resp.Diff = jobDiff(before, spec, resp.Annotations.DesiredTGUpdates)
+	}
+	return ok(resp, resp.JobModifyIndex)
+}
+
+// planGroups says what an evaluation would do to each group, and what there would be no room for.
+func (n *Nomad) planGroups(j *job, spec *api.Job, d *api.Deployment, resp *api.JobPlanResponse) {
 	room := n.cfg.Nodes - n.placed()
 	for _, group := range spec.TaskGroups {
 		s := n.settle(j, spec, d, group)
@@ -68,10 +77,6 @@ func planJob(n *Nomad, r request) answer {
 			resp.FailedTGAllocs = withFailure(resp.FailedTGAllocs, *group.Name)
 		}
 	}
-	if req.Diff {
-		resp.Diff = jobDiff(before, spec, resp.Annotations.DesiredTGUpdates)
-	}
-	return ok(resp, resp.JobModifyIndex)
 }
 
 // jobDiff is what changes between two jobs; before is nil for a new one.
