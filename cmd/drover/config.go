@@ -57,6 +57,8 @@ type routerConfig struct {
 	Instances []string      `hcl:"instances,optional"`
 	Service   string        `hcl:"instances_service,optional"` // whose registrations are the instances
 	StateFile string        `hcl:"state_file,optional"`
+	TLS       *tlsConfig    `hcl:"tls,block"`
+	Trust     bool          `hcl:"trust_forwarded,optional"`
 	Routes    []routeConfig `hcl:"route,block"`
 	Range     hcl.Range     `hcl:",def_range"`
 }
@@ -64,6 +66,14 @@ type routerConfig struct {
 type routeConfig struct {
 	Release string   `hcl:"release,label"`
 	Hosts   []string `hcl:"hosts,optional"`
+
+	Protocol string    `hcl:"protocol,optional"` // "http1" (default) or "h2c"
+	Range    hcl.Range `hcl:",def_range"`
+}
+
+type tlsConfig struct {
+	CertFile string `hcl:"cert_file"`
+	KeyFile  string `hcl:"key_file"`
 }
 
 type httpConfig struct {
@@ -82,6 +92,8 @@ const (
 	ledgerNomad     = "nomad"
 	ledgerFile      = "file"
 	routerProxy     = "proxy"
+	protocolHTTP1   = "http1"
+	protocolH2C     = "h2c"
 )
 
 // readConfig reads drover.hcl. The error shows every mistake with its place in the file.
@@ -162,6 +174,9 @@ func (c *config) placeIn(dir string) {
 	}
 	for i := range c.Routers {
 		paths = append(paths, &c.Routers[i].StateFile)
+		if tls := c.Routers[i].TLS; tls != nil {
+			paths = append(paths, &tls.CertFile, &tls.KeyFile)
+		}
 	}
 	for _, path := range append(paths, c.GitHub.paths()...) {
 		if *path != "" && !filepath.IsAbs(*path) {
@@ -204,6 +219,7 @@ func (c *config) checkRouters() hcl.Diagnostics {
 		}
 		names[r.Name] = true
 		diags = append(diags, r.checkInstances()...)
+		diags = append(diags, r.checkRoutes()...)
 		if r.Default {
 			defaults++
 		}
@@ -229,4 +245,20 @@ func (r *routerConfig) checkInstances() hcl.Diagnostics {
 		return nil
 	}
 	return hcl.Diagnostics{fault}
+}
+
+// checkRoutes sees that the endpoints are spoken to in a way that is known.
+func (r *routerConfig) checkRoutes() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, route := range r.Routes {
+		if route.Protocol == "" || route.Protocol == protocolHTTP1 || route.Protocol == protocolH2C {
+			continue
+		}
+		diags = append(diags, &hcl.Diagnostic{
+			Severity: hcl.DiagError, Summary: "Unknown protocol", Subject: route.Range.Ptr(),
+			Detail: fmt.Sprintf("The protocol of route %q is %q: set it to %q (the default), or %q for endpoints that speak HTTP/2 in the clear, as gRPC servers do.",
+				route.Release, route.Protocol, protocolHTTP1, protocolH2C),
+		})
+	}
+	return diags
 }

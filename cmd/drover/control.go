@@ -26,6 +26,7 @@ import (
 // a pass that is under way to end.
 const (
 	socketName     = "drover.sock"
+	maxSocketPath  = 107 // of Linux; others take a few bytes less
 	commandTimeout = 30 * time.Second
 	maxCommand     = 4 << 10
 )
@@ -46,6 +47,9 @@ type obeyed struct {
 // not.
 func serveCommands(ctx context.Context, group *errgroup.Group, dir string, loop *reconcile.Loop, lead *leadership) error {
 	path := filepath.Join(dir, socketName)
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("listen for commands at %s: the path has %d bytes and the system takes %d: choose a shorter state_dir", path, len(path), maxSocketPath)
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the state directory: %w", err)
 	}

@@ -3,10 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"runtime/debug"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/drover-dev/drover/providers/proxy"
 )
 
 func runProxy(ctx context.Context, c *console, args []string) int {
@@ -37,9 +42,15 @@ func runProxy(ctx context.Context, c *console, args []string) int {
 		return c.fail(errors.New("router \"" + router.Name + "\" has no listen or no admin address: drover proxy needs both"))
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	if err := serve(ctx, group, router.Listen, p); err != nil {
+	certificate, err := router.certificate(logger)
+	if err != nil {
 		return c.fail(err)
 	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", router.Listen)
+	if err != nil {
+		return c.fail(fmt.Errorf("listen on %s: %w", router.Listen, err))
+	}
+	group.Go(func() error { return p.Serve(ctx, listener, certificate) })
 	if err := serve(ctx, group, router.Admin, p.Admin()); err != nil {
 		return c.fail(err)
 	}
@@ -58,4 +69,16 @@ func ended(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
+}
+
+// certificate is that of the router's tls block; nil without one.
+func (r *routerConfig) certificate(logger *slog.Logger) (*proxy.Certificate, error) {
+	if r.TLS == nil {
+		return nil, nil //nolint:nilnil // It is what p.Serve takes for none.
+	}
+	certificate, err := proxy.LoadCertificate(r.TLS.CertFile, r.TLS.KeyFile, logger, nil)
+	if err != nil {
+		return nil, fmt.Errorf("router %q: %w", r.Name, err)
+	}
+	return certificate, nil
 }

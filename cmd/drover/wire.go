@@ -154,10 +154,10 @@ func wireProxy(c *config, name string, logger *slog.Logger) (*routerConfig, *pro
 	}
 	var routes []proxy.Route
 	for _, route := range r.Routes {
-		routes = append(routes, proxy.Route{Release: route.Release, Hosts: route.Hosts})
+		routes = append(routes, proxy.Route{Release: route.Release, Hosts: route.Hosts, H2C: route.Protocol == protocolH2C})
 	}
 	// An allocation has a better name than its host: there may be several on one.
-	p, err := proxy.New(proxy.Options{Instance: os.Getenv("NOMAD_ALLOC_ID"), Routes: routes, StateFile: r.StateFile, Logger: logger})
+	p, err := proxy.New(proxy.Options{Instance: os.Getenv("NOMAD_ALLOC_ID"), Routes: routes, StateFile: r.StateFile, TrustForwarded: r.Trust, Logger: logger})
 	if err != nil {
 		return nil, nil, nil, nil, fmt.Errorf("router %q: %w", r.Name, err)
 	}

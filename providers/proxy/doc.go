@@ -5,7 +5,7 @@
 // The two halves share this package because they share a protocol: GET /splits and GET /metrics of the admin handler.
 //
 //	p, err := proxy.New(proxy.Options{Instance: "edge-1"})
-//	go http.Serve(traffic, p)
+//	go p.Serve(ctx, traffic, nil)
 //	go http.Serve(admin, p.Admin())
 //	go p.Follow(ctx, directory) // health checks and registrations
 //	p.Set(splits)               // whenever the published splits changed
@@ -32,6 +32,7 @@
 // Requests without a body go over connections that this package keeps itself (see lines), on the goroutine that serves
 // the client; everything else goes by http.Transport. That saves a quarter of the CPU time of a request.
 //
-// Errors are answers with status 5xx and requests without an answer. A client that went away is none: it counts as
-// 4xx. Latency is the time to the end of the answer; upgraded connections have none and are not sampled.
+// Errors are answers with status 5xx, gRPC calls whose status says the same, and requests without an answer. A client
+// that went away is none: it counts as 4xx. Latency is the time to the end of the answer. A connection that leaves HTTP
+// counts at its head, and lives where it is until it ends, whatever becomes of the split.
 package proxy

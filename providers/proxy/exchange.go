@@ -23,9 +23,12 @@ type exchange struct {
 	http.ResponseWriter
 	lane    *lane
 	track   *track
-	backend *backend // that answered, or was tried last
+	started time.Time
+	backend *backend       // that answered, or was tried last
+	rpc     *http.Response // the answer, of one whose status comes after its body
 
 	status   int         // of the answer
+	head     atomic.Bool // that of the answer is there
 	gone     atomic.Bool // the client did not wait, or did not send what it promised
 	noAnswer bool        // no endpoint answered, or not to the end
 	ended    bool        // forwarding returned: it was not aborted in mid-answer
@@ -60,6 +63,8 @@ func (x *exchange) class() string {
 		return classes[statusGone/100]
 	case x.noAnswer:
 		return classError
+	case x.rpc != nil:
+		return classRPC(x.rpc)
 	case x.status >= 100 && x.status < 600:
 		return classes[x.status/100]
 	}
@@ -82,9 +87,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		counts.count(counts.stable, r, http.StatusServiceUnavailable, classError)
 		return
 	}
-	x := &exchange{ResponseWriter: w, lane: l, track: l.choose(started)}
+	x := &exchange{ResponseWriter: w, lane: l, track: l.choose(started), started: started}
 	x.track.counts.underWay.Inc()
-	defer p.finish(x, r, started)
+	defer p.finish(x, r)
 	if len(x.track.backends) == 0 {
 		x.noAnswer, x.status, x.ended = true, http.StatusServiceUnavailable, true
 		http.Error(w, noEndpoint(l), http.StatusServiceUnavailable)
@@ -103,7 +108,7 @@ func noEndpoint(l *lane) string {
 }
 
 // finish counts the request. It runs also when forwarding was aborted in mid-answer by a panic, which goes on.
-func (p *Proxy) finish(x *exchange, r *http.Request, started time.Time) {
+func (p *Proxy) finish(x *exchange, r *http.Request) {
 	defer x.track.counts.underWay.Dec() // After the rest: who sees none under way sees all counted.
 	if x.backend != nil {
 		x.backend.underWay.Add(-1)
@@ -114,19 +119,38 @@ func (p *Proxy) finish(x *exchange, r *http.Request, started time.Time) {
 		}
 		x.noAnswer = true
 	}
-	if !x.upgraded() {
-		x.track.counts.seconds.Observe(p.options.Now().Sub(started).Seconds())
+	if !x.upgraded() { // Which was counted when it was.
+		p.count(x, r)
 	}
+}
+
+func (p *Proxy) count(x *exchange, r *http.Request) {
+	x.track.counts.seconds.Observe(p.options.Now().Sub(x.started).Seconds())
 	p.metrics.of(x.lane.split.Release).count(x.track.counts, r, x.status, x.class())
+}
+
+// answered sees the head of an answer. A connection that leaves HTTP is counted here: it may live for days.
+func (p *Proxy) answered(response *http.Response) error {
+	x := exchangeOf(response.Request.Context())
+	switch {
+	case x == nil:
+	case response.StatusCode == http.StatusSwitchingProtocols:
+		p.count(x, response.Request)
+		p.sockets.of(response)
+	case isRPC(response.Header):
+		x.rpc = response
+	}
+	return nil
 }
 
 func (p *Proxy) newForward() *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
-		Rewrite:      p.rewrite,
-		Transport:    p.upstream,
-		ErrorHandler: p.answerError,
-		BufferPool:   newBuffers(),
-		ErrorLog:     slog.NewLogLogger(p.options.Logger.Handler(), slog.LevelDebug),
+		Rewrite:        p.rewrite,
+		Transport:      p.upstream,
+		ModifyResponse: p.answered,
+		ErrorHandler:   p.answerError,
+		BufferPool:     newBuffers(),
+		ErrorLog:       slog.NewLogLogger(p.options.Logger.Handler(), slog.LevelDebug),
 	}
 }
 
@@ -195,17 +219,28 @@ type upload struct {
 	body    io.Reader
 	x       *exchange
 	started bool
+	ended   atomic.Bool
 }
 
-// Read notes that the body is on its way, and a client that breaks off.
+// Read notes that the body is on its way, and a client that breaks off. Once the answer is there nobody has to send all
+// of it.
 func (u *upload) Read(b []byte) (int, error) {
 	u.started = true
 	n, err := u.body.Read(b)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil {
+		u.ended.Store(true)
+	}
+	if err != nil && !errors.Is(err, io.EOF) && !u.x.head.Load() {
 		u.x.gone.Store(true)
 	}
 	return n, err
 }
 
-// Close leaves the body open for another endpoint; the server closes it in the end.
-func (u *upload) Close() error { return nil }
+// Close leaves the body open for another endpoint; the server closes it in the end. A call of HTTP/2 may be over before
+// its body is, and waits for the read that is under way: it is broken off.
+func (u *upload) Close() error {
+	if u.x.lane.h2c && u.x.head.Load() && !u.ended.Load() {
+		return http.NewResponseController(u.x.ResponseWriter).SetReadDeadline(u.x.started)
+	}
+	return nil
+}

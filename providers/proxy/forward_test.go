@@ -278,7 +278,7 @@ func TestUpgradedConnectionPassesThrough(t *testing.T) {
 	}
 	_ = connection.Close()
 	f.metric(t, `drover_proxy_requests_total{code="1xx",endpoint="GET /socket",release="shop",track="stable"} 1`)
-	f.metric(t, `drover_proxy_request_seconds_count{release="shop",track="stable"} 0`)
+	f.metric(t, `drover_proxy_request_seconds_count{release="shop",track="stable"} 1`)
 }
 
 func TestWhatIsAnError(t *testing.T) {

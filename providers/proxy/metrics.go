@@ -63,7 +63,7 @@ func newMetrics(instance string, started time.Time) *metrics {
 		}, []string{"release", "track", "endpoint", "code"}),
 		seconds: with.NewHistogramVec(prometheus.HistogramOpts{
 			Name: metricSeconds, Buckets: latencyBounds(),
-			Help: "Time from the request to the end of its answer; upgraded connections are left out.",
+			Help: "Time from the request to the end of its answer; of connections that leave HTTP, to the head of it.",
 		}, []string{"release", "track"}),
 		underWay: with.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "drover_proxy_requests_in_flight",

@@ -39,6 +39,8 @@ type Options struct {
 type Route struct {
 	Release string
 	Hosts   []string // without port, in any case; none makes it the route of all other hosts
+	// H2C says that the endpoints speak HTTP/2 in the clear, as gRPC servers do. Upgrades go to them by HTTP/1.1.
+	H2C bool
 }
 
 // Timeouts bound the exchange with an endpoint. Zero is the default.
@@ -53,11 +55,13 @@ type Proxy struct {
 	options  Options
 	hosts    map[string]string // host to release
 	catchAll string            // release of all other hosts
+	h2c      map[string]bool   // releases whose endpoints speak it
 	upstream *upstream
 	forward  *httputil.ReverseProxy
 	metrics  *metrics
 	table    atomic.Pointer[table]
 	changed  chan struct{} // holds a token when Follow has to look again
+	sockets  sockets
 
 	mu       sync.Mutex // guards what tables are built from
 	given    []strategy.Split
@@ -110,11 +114,12 @@ func New(o Options) (*Proxy, error) {
 }
 
 func (p *Proxy) route(routes []Route) error {
-	p.hosts = map[string]string{}
+	p.hosts, p.h2c = map[string]string{}, map[string]bool{}
 	for i, r := range routes {
 		if r.Release == "" {
 			return fmt.Errorf("route %d names no release", i+1)
 		}
+		p.h2c[r.Release] = p.h2c[r.Release] || r.H2C
 		if len(r.Hosts) == 0 {
 			if p.catchAll != "" {
 				return fmt.Errorf("the routes of %q and %q both take all other hosts: give one of them hosts", p.catchAll, r.Release)
@@ -174,6 +179,7 @@ func (p *Proxy) rebuild() {
 		counts := p.metrics.of(split.Release)
 		l := &lane{
 			split:  split,
+			h2c:    p.h2c[split.Release],
 			stable: track{name: strategy.Stable, backends: stable, turn: new(atomic.Uint64), counts: counts.stable},
 			canary: track{name: strategy.Canary, backends: canary, turn: new(atomic.Uint64), counts: counts.canary},
 		}

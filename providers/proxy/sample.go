@@ -18,8 +18,8 @@ import (
 )
 
 // Sample reads the counters of every instance. Each instance gives one series a track, zero where it has counted
-// nothing yet, so that the first requests are seen as growth. Upgraded connections are left out, as they have no
-// latency. Any instance that does not answer is an error that names it.
+// nothing yet, so that the first requests are seen as growth. Any instance that does not answer is an error that names
+// it.
 func (c *Client) Sample(ctx context.Context, release string) (strategy.Sample, error) {
 	sample := strategy.Sample{At: c.options.Now(), Bounds: latencyBounds()}
 	found, err := each(ctx, c, func(ctx context.Context, instance string) ([]strategy.Series, error) {
@@ -82,7 +82,7 @@ func countersOf(families map[string]*dto.MetricFamily, release string, track str
 	counters := strategy.Counters{Buckets: make([]float64, len(latencyBounds()))}
 	for _, metric := range families[metricRequests].GetMetric() {
 		code := labelOf(metric, "code")
-		if !belongs(metric, release, track) || code == "1xx" {
+		if !belongs(metric, release, track) {
 			continue
 		}
 		counters.Requests += metric.GetCounter().GetValue()

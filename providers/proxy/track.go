@@ -84,6 +84,7 @@ func (t *track) pick(now time.Time, tried []*backend) *backend {
 // lane is the traffic of one release as it is in effect. It is built as a whole and never changed.
 type lane struct {
 	split          strategy.Split
+	h2c            bool // its endpoints speak HTTP/2 in the clear
 	sequence       *sequence
 	stable, canary track
 }

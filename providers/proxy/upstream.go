@@ -12,7 +12,8 @@ import (
 // upstream sends a request to an endpoint of its track, and to another one when that is safe.
 type upstream struct {
 	transport *http.Transport
-	lines     *lines // for most requests
+	lines     *lines          // for most requests
+	h2c       *http.Transport // for endpoints that speak HTTP/2 in the clear
 	logger    *slog.Logger
 	now       func() time.Time
 }
@@ -24,6 +25,7 @@ func newUpstream(t Timeouts, logger *slog.Logger, now func() time.Time) *upstrea
 		logger: logger,
 		now:    now,
 		lines:  &lines{dial: dialer.DialContext, header: header, idle: idle, now: time.Now, kept: map[string][]*line{}},
+		h2c:    newH2C(dialer, t),
 		transport: &http.Transport{
 			DialContext:           dialer.DialContext,
 			MaxIdleConnsPerHost:   256,
@@ -35,6 +37,20 @@ func newUpstream(t Timeouts, logger *slog.Logger, now func() time.Time) *upstrea
 	}
 }
 
+// newH2C finds out about connections that died while streams wait on them.
+func newH2C(dialer *net.Dialer, t Timeouts) *http.Transport {
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Transport{
+		DialContext:           dialer.DialContext,
+		Protocols:             protocols,
+		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
+		IdleConnTimeout:       cmp.Or(t.Idle, 4*time.Second),
+		ResponseHeaderTimeout: cmp.Or(t.Header, time.Minute),
+		DisableCompression:    true,
+	}
+}
+
 // RoundTrip implements http.RoundTripper for requests that carry an exchange.
 func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	x := exchangeOf(r.Context())
@@ -43,8 +59,7 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	var body *upload
 	if r.Body != nil && r.Body != http.NoBody {
-		body = &upload{body: r.Body, x: x}
-		defer r.Body.Close()
+		body = &upload{body: r.Body, x: x} // It may still be on its way when the answer begins.
 	}
 	var tried []*backend
 	var last error
@@ -57,9 +72,10 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 			x.backend.underWay.Add(-1)
 		}
 		x.backend = next
-		response, err := u.send(attempt(r, body, next.endpoint.Address))
+		response, err := u.send(x, attempt(r, body, next.endpoint.Address))
 		if err == nil {
 			x.status = response.StatusCode
+			x.head.Store(true)
 			return response, nil
 		}
 		last = err
@@ -80,8 +96,11 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // send sends a request to the host of its URL.
-func (u *upstream) send(r *http.Request) (*http.Response, error) {
-	if u.lines.carries(r) {
+func (u *upstream) send(x *exchange, r *http.Request) (*http.Response, error) {
+	switch {
+	case x.lane.h2c && r.Header["Upgrade"] == nil:
+		return u.h2c.RoundTrip(r)
+	case u.lines.carries(r):
 		return u.lines.exchange(r, r.URL.Host)
 	}
 	return u.transport.RoundTrip(r)
@@ -90,6 +109,7 @@ func (u *upstream) send(r *http.Request) (*http.Response, error) {
 // closeIdle closes the connections that no request uses.
 func (u *upstream) closeIdle() {
 	u.transport.CloseIdleConnections()
+	u.h2c.CloseIdleConnections()
 	u.lines.closeIdle()
 }
 
