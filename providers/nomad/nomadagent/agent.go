@@ -35,8 +35,10 @@ var stateDirs = []string{"state", "alloc", "mounts", "data"}
 type Agent struct {
 	Address string // of its HTTP API, http://127.0.0.1:port
 	Node    string // id of its client
+	Token   string // that may do anything; "" where ACLs are off
 
 	kind    kind
+	acl     bool
 	server  *Agent // of one that joined
 	name    string // of its node
 	ports   ports
@@ -77,6 +79,11 @@ func Binary() (string, error) {
 // jobs. The agent runs until Stop; ctx bounds only the start.
 func Start(ctx context.Context, dir, binary string) (*Agent, error) {
 	return start(ctx, &Agent{kind: forgetful, dir: dir, binary: binary})
+}
+
+// StartWithACL is as Start, but the agent refuses who has no token. Its client has Token, the first one.
+func StartWithACL(ctx context.Context, dir, binary string) (*Agent, error) {
+	return start(ctx, &Agent{kind: forgetful, acl: true, dir: dir, binary: binary})
 }
 
 // StartDurable is as Start, but what the agent knows is on disk: it outlives Halt, and so do the tasks.
@@ -161,7 +168,7 @@ func (a *Agent) waitReady(ctx context.Context) error {
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		nodes, _, err := a.client.Nodes().List((&api.QueryOptions{}).WithContext(ctx))
+		nodes, err := a.nodes(ctx)
 		for _, node := range nodes {
 			if node.Name == a.name && node.Status == "ready" && node.Drivers["raw_exec"] != nil && node.Drivers["raw_exec"].Healthy {
 				a.Node = node.ID
@@ -176,6 +183,20 @@ func (a *Agent) waitReady(ctx context.Context) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+// nodes is what the agent's server knows, once there is a leader.
+func (a *Agent) nodes(ctx context.Context) ([]*api.NodeListStub, error) {
+	if a.acl && a.Token == "" {
+		token, _, err := a.client.ACLTokens().Bootstrap((&api.WriteOptions{}).WithContext(ctx))
+		if err != nil {
+			return nil, fmt.Errorf("make its first token: %w", err)
+		}
+		a.Token = token.SecretID
+		a.client.SetSecretID(a.Token)
+	}
+	nodes, _, err := a.client.Nodes().List((&api.QueryOptions{}).WithContext(ctx))
+	return nodes, err
 }
 
 // Purge takes a job away and waits until nothing of it is left to be placed or to end. A job that is not there is no

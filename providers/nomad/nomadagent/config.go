@@ -24,6 +24,10 @@ log_level            = "INFO"
 disable_update_check = true
 data_dir             = %q
 
+acl {
+  enabled = %t
+}
+
 ports {
   http = %d
   rpc  = %d
@@ -50,7 +54,7 @@ plugin "raw_exec" {
     "fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean,vault,consul,cni_plugins,bridge"
   }
 }
-`, a.name, filepath.Join(a.dir, "data"), a.ports.http, a.ports.rpc, a.ports.serf, a.serverConfig(),
+`, a.name, filepath.Join(a.dir, "data"), a.acl, a.ports.http, a.ports.rpc, a.ports.serf, a.serverConfig(),
 		filepath.Join(a.dir, "state"), filepath.Join(a.dir, "alloc"), filepath.Join(a.dir, "mounts"),
 		a.ports.dynamic, a.ports.dynamic+dynamicPorts-1, a.serversConfig())
 }
