@@ -9,7 +9,7 @@ import (
 )
 
 // maxGates keeps the plan of a rollout small enough for its record.
-const maxGates = 20
+const maxGates = 8
 
 // gateRule is a gate block. A disabled one removes the gate of its name.
 type gateRule struct {
@@ -19,7 +19,17 @@ type gateRule struct {
 }
 
 var gateSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{
-	{Name: "metric"}, {Name: "quantile"}, {Name: "max"}, {Name: "min"}, {Name: "max_vs_stable"}, {Name: "enabled"},
+	{Name: "metric"},
+	{Name: "quantile"},
+	{Name: "max"},
+	{Name: "min"},
+	{Name: "max_vs_stable"},
+	{Name: "enabled"},
+	{Name: "promote_vs_stable"},
+	{Name: "dry_run"},
+	{Name: "from"},
+	{Name: "query"},
+	{Name: "exposure"},
 }}
 
 // decodeGates reads the gates of one policy or release.
@@ -53,16 +63,8 @@ func decodeGateBlock(block *hcl.Block) (gateRule, hcl.Diagnostics) {
 		diags = append(diags, d...)
 		rule.disabled = !enabled && !d.HasErrors()
 	}
-	metric := attrs["metric"]
-	if metric == nil {
-		if !rule.disabled {
-			diags = append(diags, fault("Missing metric", block.DefRange, "A gate needs what it measures: metric = \"error_rate\", \"latency\" or \"requests\"."))
-		}
-		return rule, diags
-	}
-	word, d := wordOf("metric", []string{string(strategy.MetricErrorRate), string(strategy.MetricLatency), string(strategy.MetricRequests)}, metric.Expr)
+	d := rule.decodeMetric(block, attrs)
 	diags = append(diags, d...)
-	rule.gate.Metric = strategy.Metric(word)
 	switch rule.gate.Metric {
 	case strategy.MetricErrorRate:
 		d = rule.decodeErrorRate(block, attrs)
@@ -70,16 +72,54 @@ func decodeGateBlock(block *hcl.Block) (gateRule, hcl.Diagnostics) {
 		d = rule.decodeLatency(block, attrs)
 	case strategy.MetricRequests:
 		d = rule.decodeRequests(block, attrs)
+	case strategy.MetricQuery:
+		d = rule.decodeQuery(block, attrs)
+	case strategy.MetricCPU, strategy.MetricMemory:
+		d = rule.decodeSaturation(block, attrs)
 	default:
 		return rule, diags
 	}
-	return rule, append(diags, d...)
+	diags = append(diags, d...)
+	return rule, append(diags, rule.decodeManner(attrs)...)
+}
+
+// decodeMetric reads what a gate measures. One with a query measures that.
+func (r *gateRule) decodeMetric(block *hcl.Block, attrs hcl.Attributes) hcl.Diagnostics {
+	metric := attrs["metric"]
+	if metric == nil && attrs["query"] != nil {
+		r.gate.Metric = strategy.MetricQuery
+		return nil
+	}
+	if metric == nil {
+		if r.disabled {
+			return nil
+		}
+		return faults("Missing metric", block.DefRange, "A gate needs what it measures: metric = \"error_rate\", \"latency\", \"requests\", \"cpu\" or \"memory\", or a query.")
+	}
+	var words []string
+	for _, m := range []strategy.Metric{strategy.MetricErrorRate, strategy.MetricLatency, strategy.MetricRequests, strategy.MetricCPU, strategy.MetricMemory, strategy.MetricQuery} {
+		words = append(words, string(m))
+	}
+	word, diags := wordOf("metric", words, metric.Expr)
+	r.gate.Metric = strategy.Metric(word)
+	if r.gate.Metric != strategy.MetricQuery {
+		diags = append(diags, r.refuse(attrs, "query", "exposure")...)
+	}
+	return diags
 }
 
 func (r *gateRule) decodeErrorRate(block *hcl.Block, attrs hcl.Attributes) hcl.Diagnostics {
-	diags := r.refuse(attrs, "quantile", "min")
+	return append(r.refuse(attrs, "quantile", "min"), r.decodeShares(block, attrs)...)
+}
+
+// decodeShares reads the limits of a gate on a share of requests.
+func (r *gateRule) decodeShares(block *hcl.Block, attrs hcl.Attributes) hcl.Diagnostics {
+	var diags hcl.Diagnostics
 	if attr := attrs["max"]; attr != nil {
 		share, text, d := shareOf("max", "1%", attr.Expr)
+		if !d.HasErrors() && (share == 0 || share == 1) {
+			d = faults("Limit out of range", attr.Expr.Range(), "max = %q decides nothing: nobody can show that no request ever fails, and every canary fails at most all of them. Write a limit between, such as \"0.1%%\".", text)
+		}
 		diags = append(diags, d...)
 		r.gate.Max = &strategy.Bound{Value: share, Text: text}
 	}
@@ -88,6 +128,7 @@ func (r *gateRule) decodeErrorRate(block *hcl.Block, attrs hcl.Attributes) hcl.D
 		diags = append(diags, d...)
 		r.gate.MaxVsStable = &tolerance
 	}
+	diags = append(diags, r.decodePromote(attrs)...)
 	return append(diags, r.needsThreshold(block, `max = "1%" or max_vs_stable = "1.5x"`)...)
 }
 
@@ -116,11 +157,12 @@ func (r *gateRule) decodeLatency(block *hcl.Block, attrs hcl.Attributes) hcl.Dia
 		diags = append(diags, d...)
 		r.gate.MaxVsStable = &tolerance
 	}
+	diags = append(diags, r.decodePromote(attrs)...)
 	return append(diags, r.needsThreshold(block, `max = "300ms" or max_vs_stable = "+20%"`)...)
 }
 
 func (r *gateRule) decodeRequests(block *hcl.Block, attrs hcl.Attributes) hcl.Diagnostics {
-	diags := r.refuse(attrs, "quantile", "max", "max_vs_stable")
+	diags := r.refuse(attrs, "quantile", "max", "max_vs_stable", "promote_vs_stable")
 	attr := attrs["min"]
 	if attr == nil {
 		return append(diags, r.needsThreshold(block, "min = 500")...)

@@ -268,6 +268,9 @@ func TestBuiltinPolicies(t *testing.T) {
 		"builtin/cautious":   "1-5-10-25-50-100",
 		"builtin/fast":       "20-50-100",
 		"builtin/blue-green": "100",
+
+		"builtin/latency-critical": "5-20-50-100",
+		"builtin/low-traffic":      "50-100",
 	}
 	if got := len(policies.Builtin()); got != len(want) {
 		t.Errorf("got %d shipped policies, want %d", got, len(want))

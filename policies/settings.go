@@ -22,6 +22,7 @@ type settings struct {
 	rollback    rollbackRule
 	maxDuration *time.Duration
 	drift       *strategy.Drift
+	judgement   judgement
 	places      places // of what stands outside of the strategy, the gates and the checks
 	// at is where the time of the rollout is decided, for complaints about it.
 	at *hcl.Range
@@ -30,7 +31,7 @@ type settings struct {
 // settingsSchema is the part of the schema that policies and releases have in common.
 func settingsSchema() hcl.BodySchema {
 	return hcl.BodySchema{
-		Attributes: []hcl.AttributeSchema{{Name: "max_duration"}, {Name: "drift"}},
+		Attributes: []hcl.AttributeSchema{{Name: "max_duration"}, {Name: "drift"}, {Name: "confidence"}, {Name: "on_inconclusive"}, {Name: "early"}},
 		Blocks: []hcl.BlockHeaderSchema{
 			{Type: "strategy", LabelNames: []string{"name"}},
 			{Type: "gate", LabelNames: []string{"name"}},
@@ -44,6 +45,7 @@ func settingsSchema() hcl.BodySchema {
 func decodeSettings(content *hcl.BodyContent) (settings, hcl.Diagnostics) {
 	s := settings{places: places{}}
 	s.places.note("", content.Attributes, "max_duration", "drift")
+	s.places.note("", content.Attributes, judgementAttributes...)
 	var diags hcl.Diagnostics
 	blocks := content.Blocks.ByType()
 
@@ -78,7 +80,8 @@ func decodeSettings(content *hcl.BodyContent) (settings, hcl.Diagnostics) {
 		answer := strategy.Drift(word)
 		s.drift = &answer
 	}
-	return s, diags
+	s.judgement, d = decodeJudgement(content.Attributes)
+	return s, append(diags, d...)
 }
 
 // single is the one block there may be, or nil; those after it are refused.
@@ -113,6 +116,7 @@ func (s settings) under(policy, standard settings, at hcl.Range) (strategy.Plan,
 	if limit := cmp.Or(s.maxDuration, policy.maxDuration); limit != nil {
 		plan.MaxDuration = *limit
 	}
+	s.judgement.under(policy.judgement, &plan)
 	if len(plan.Gates) > maxGates {
 		diags = append(diags, fault("Too many gates", at, "The release has %d gates with those of its policy; at most %d are judged.", len(plan.Gates), maxGates))
 	}

@@ -1,6 +1,10 @@
 package strategy
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/drover-dev/drover/strategy/judge"
+)
 
 // Gate is a rule on a metric with a threshold, declared before the release.
 type Gate struct {
@@ -47,6 +51,13 @@ type Tolerance struct {
 	Ratio float64 `json:"ratio"`          // "1.5x" is 1.5, "+20%" is 1.2
 	Plus  float64 `json:"plus,omitempty"` // "+0.5pp" is 0.005
 	Text  string  `json:"text"`
+}
+
+// Promotion is the margin that a canary is shown to be within before a gate passes, where the gate says none: twice as far
+// from stable as the one that it fails for, and half a percent point more at least.
+func (t Tolerance) Promotion() Tolerance {
+	m := judge.Margin{Ratio: t.Ratio, Absolute: t.Plus}.Promotion()
+	return Tolerance{Ratio: m.Ratio, Plus: m.Absolute}
 }
 
 // VerdictState is the answer of a gate. The zero value is inconclusive: what nobody judged has not passed.

@@ -92,7 +92,7 @@ func (c ReasonCode) Urgency() Urgency {
 	case AlreadyParked, AlreadyCondemned, Refused, Unplaced, NodeLost, MetricsMissing, CanaryNotReady, ForeignRegistration, IntentUnreadable, CredentialsRejected,
 		NomadUnreachable, RouterUnreachable, GitUnreachable, SplitNotInEffect, ForcedHead, OtherInstance:
 		return Alarm
-	case UpToDate, Promoted, NothingAsked, StoppedByPerson, ChangedByOther, LimitReached, Scaling, Pruned, Started, Superseded, StepEntered, Baking, StepsDone, StandingBy, Waiting, GoingBack,
+	case UpToDate, Promoted, NothingAsked, StoppedByPerson, ChangedByOther, LimitReached, Scaling, Pruned, Started, Superseded, StepEntered, Baking, Extended, StepsDone, StandingBy, Waiting, GoingBack,
 		Correcting, Replanned, Restored, GateFailed, CanaryCrashed, CanaryUnready, RevertedInGit, AbortedByHand, SmokeFailed,
 		TookTooLong, PromoteRefused, HeldByGit, PausedByPerson, GateInconclusive:
 		return ""

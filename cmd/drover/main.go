@@ -46,6 +46,8 @@ func commands() []command {
 		{"validate", "DIR", "check the release repository in a folder", runValidate},
 		{"plan", "[RELEASE]", "show what Git asks for against what Nomad runs", runPlan},
 		{"status", "[RELEASE]", "show where every release stands", runStatus},
+		{"why", "RELEASE", "say what a release waits for, with the evidence of each gate", runWhy},
+		{"policies", "[NAME]", "show the policies that are shipped", runPolicies},
 		{"pause", "RELEASE", "hold a rollout where it is", runCommand(strategy.CommandPause)},
 		{"resume", "RELEASE", "let a paused rollout go on", runCommand(strategy.CommandResume)},
 		{"abort", "RELEASE", "put the stable version back, and park the one on trial", runCommand(strategy.CommandAbort)},

@@ -284,6 +284,24 @@ func gateText(g strategy.Gate) string {
 			text = "stable " + g.MaxVsStable.Text
 		}
 		parts = append(parts, "at most "+text)
+		if g.Metric == strategy.MetricErrorRate {
+			parts = append(parts, "passes within "+promotionText(g))
+		}
+	}
+	if g.From > 0 {
+		parts = append(parts, "from "+g.From.String())
+	}
+	if g.DryRun {
+		parts = append(parts, "dry run")
 	}
 	return strings.Join(parts, ", ")
+}
+
+// promotionText is the margin that a gate is shown to be within before it passes.
+func promotionText(g strategy.Gate) string {
+	promote := g.MaxVsStable.Promotion()
+	if g.Promote != nil {
+		promote = *g.Promote
+	}
+	return fmt.Sprintf("%gx of stable + %gpp", promote.Ratio, promote.Plus*100)
 }

@@ -9,9 +9,10 @@ policy "cautious" {
   max_duration = "6h"
 
   gate "errors" {
-    metric        = "error_rate"
-    max           = "0.5%"
-    max_vs_stable = "1.2x"
+    metric            = "error_rate"
+    max               = "0.5%"
+    max_vs_stable     = "1.2x"
+    promote_vs_stable = "1.5x+1pp"
   }
 
   gate "latency" {

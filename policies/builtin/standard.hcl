@@ -6,11 +6,19 @@ policy "standard" {
     bake    = "5m"
   }
 
-  # Never more than one request in a hundred may fail, nor half as many again as on stable.
+  # Of all rollouts of healthy versions at most 5 in 100 are rolled back by chance, over all gates together.
+  confidence = "95%"
+
+  # A bake that proved nothing is extended, three more times as long at most; then the rollout holds.
+  on_inconclusive = "extend"
+
+  # Rolled back when it is shown that more than one request in a hundred fails, or more than half as many again as on stable.
+  # Passed when it is shown to be no worse than twice that of stable and a percent point.
   gate "errors" {
-    metric        = "error_rate"
-    max           = "1%"
-    max_vs_stable = "1.5x"
+    metric            = "error_rate"
+    max               = "1%"
+    max_vs_stable     = "1.5x"
+    promote_vs_stable = "2x+1pp"
   }
 
   # Against stable only: what is slow differs from service to service.
@@ -20,7 +28,7 @@ policy "standard" {
     max_vs_stable = "+20%"
   }
 
-  # With fewer requests than this the gates above have seen too little to be believed.
+  # A canary that hardly anybody asked is not believed.
   gate "volume" {
     metric = "requests"
     min    = 100

@@ -41,3 +41,23 @@ func remaining(w Wealth, bets []float64, level float64) (windows float64, ok boo
 	}
 	return windows, true
 }
+
+// RequestsToPass is how many exposures of the canary a gate needs to pass when both tracks are at a rate and the canary has
+// this share of the traffic: against the stable where it has a limit against it, else against its fixed one. It is +Inf when
+// it would never pass.
+func RequestsToPass(g Gate, level, share, rate float64) float64 {
+	var windows float64
+	var ok bool
+	const each = 100 // exposures of the canary in a window
+	if g.MaxVsStable != nil {
+		test := NotWorse(g.promote(), g.burst())
+		windows, ok = test.Remaining(test.Start(), each, each*(1-share)/share, rate, rate, level)
+	} else {
+		test := Under(g.promoteMax(), g.burst())
+		windows, ok = test.Remaining(test.Start(), each, rate, level)
+	}
+	if !ok {
+		return math.Inf(1)
+	}
+	return windows * each
+}
