@@ -76,10 +76,6 @@ type tlsConfig struct {
 	KeyFile  string `hcl:"key_file"`
 }
 
-type httpConfig struct {
-	Listen string `hcl:"listen"`
-}
-
 // limitsConfig bounds what one commit can do.
 type limitsConfig struct {
 	MaxActive   int       `hcl:"max_active,optional"`
@@ -142,6 +138,7 @@ func (c *config) complete(dir string) hcl.Diagnostics {
 	}
 	c.placeIn(dir)
 	diags = append(diags, c.Git.complete()...)
+	diags = append(diags, c.HTTP.complete()...)
 	diags = append(diags, c.GitHub.complete()...)
 	diags = append(diags, c.Limits.check()...)
 	return append(diags, c.checkRouters()...)
@@ -171,6 +168,9 @@ func (c *config) placeIn(dir string) {
 	paths := []*string{&c.StateDir, &c.Git.TokenFile, &c.Git.SSHKeyFile, &c.Git.KnownHostsFile, &c.Git.SSHPassphraseFile, &c.Nomad.TokenFile, &c.Nomad.CACert, &c.Nomad.CAPath, &c.Nomad.ClientCert, &c.Nomad.ClientKey}
 	if c.Git.isPath() {
 		paths = append(paths, &c.Git.URL)
+	}
+	if c.HTTP != nil {
+		paths = append(paths, &c.HTTP.TokenFile)
 	}
 	for i := range c.Routers {
 		paths = append(paths, &c.Routers[i].StateFile)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -22,12 +23,13 @@ import (
 	"github.com/drover-dev/drover/strategy"
 )
 
-// The daemon obeys people over a socket in its state directory: who may write there may command. commandTimeout is for
-// a pass that is under way to end.
+// The daemon obeys people over a socket in its state directory: who may write there may command. It does so over HTTP too,
+// when that has a token. commandTimeout is for a pass that is under way to end, patience for the answer to that.
 const (
 	socketName     = "drover.sock"
 	maxSocketPath  = 107 // of Linux; others take a few bytes less
 	commandTimeout = 30 * time.Second
+	patience       = commandTimeout + 5*time.Second
 	maxCommand     = 4 << 10
 )
 
@@ -98,12 +100,12 @@ func obey(w http.ResponseWriter, r *http.Request, loop *reconcile.Loop, lead *le
 // runCommand makes the subcommand that sends one kind of command to the daemon.
 func runCommand(kind strategy.CommandKind) func(context.Context, *console, []string) int {
 	return func(ctx context.Context, c *console, args []string) int {
-		f := c.flags(string(kind), string(kind)+" [-config drover.hcl] RELEASE")
-		conf, code, done := c.configured(f, args, 1)
+		f := c.flags(string(kind), string(kind)+" [-config drover.hcl | -address URL] RELEASE")
+		daemon, code, done := c.reach(f, args, 1)
 		if done {
 			return code
 		}
-		rollout, err := send(ctx, conf.StateDir, order{Release: f.Arg(0), Kind: kind, By: person()})
+		rollout, err := daemon.send(ctx, order{Release: f.Arg(0), Kind: kind, By: person()})
 		if err != nil {
 			return c.fail(err)
 		}
@@ -117,12 +119,12 @@ func runCommand(kind strategy.CommandKind) func(context.Context, *console, []str
 
 // runAcceptHead sends the one command that is of no release.
 func runAcceptHead(ctx context.Context, c *console, args []string) int {
-	f := c.flags("accept-head", "accept-head [-config drover.hcl]\n\nAccepts the branch as it is after a forced push: what it asks for may begin.")
-	conf, code, done := c.configured(f, args, 0)
+	f := c.flags("accept-head", "accept-head [-config drover.hcl | -address URL]\n\nAccepts the branch as it is after a forced push: what it asks for may begin.")
+	daemon, code, done := c.reach(f, args, 0)
 	if done {
 		return code
 	}
-	rollout, err := send(ctx, conf.StateDir, order{Kind: strategy.CommandAcceptHead, By: person()})
+	rollout, err := daemon.send(ctx, order{Kind: strategy.CommandAcceptHead, By: person()})
 	if err != nil {
 		return c.fail(err)
 	}
@@ -130,26 +132,71 @@ func runAcceptHead(ctx context.Context, c *console, args []string) int {
 	return 0
 }
 
-// send gives an order to the daemon of the state directory, and returns the rollout after it.
-func send(ctx context.Context, dir string, o order) (strategy.Rollout, error) {
+// daemon is a drover run that takes commands.
+type daemon struct {
+	client *http.Client
+	url    string // before /command
+	token  string // "" over the socket
+	where  string // for people
+	remedy string // when nobody is there
+}
+
+// overSocket is the daemon of a state directory.
+func overSocket(dir string) *daemon {
 	path := filepath.Join(dir, socketName)
-	client := &http.Client{Timeout: commandTimeout + 5*time.Second, Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", path)
-		},
-	}}
-	defer client.CloseIdleConnections()
+	return &daemon{
+		client: &http.Client{Timeout: patience, Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "unix", path)
+			},
+		}},
+		url: "http://drover", where: path,
+		remedy: "run this where drover run runs, with its configuration, or reach it with -address",
+	}
+}
+
+// reach reads the flags of a command, and says which daemon is meant. When done is true, code is what to exit with.
+func (c *console) reach(f *flag.FlagSet, args []string, want int) (d *daemon, code int, done bool) {
+	address := f.String("address", "", "the daemon's http block, instead of the socket of its configuration: http://127.0.0.1:9090")
+	tokenFile := f.String("token-file", "", "with -address: the file of the token, instead of "+tokenVariable)
+	conf, code, done := c.flagged(f, args, want)
+	if done {
+		return nil, code, true
+	}
+	if *address != "" {
+		d, err := overHTTP(*address, *tokenFile)
+		if err != nil {
+			return nil, c.fail(err), true
+		}
+		return d, 0, false
+	}
+	read, err := readConfig(conf)
+	if err != nil {
+		return nil, c.fail(err), true
+	}
+	return overSocket(read.StateDir), 0, false
+}
+
+// send gives an order to the daemon, and returns the rollout after it.
+func (d *daemon) send(ctx context.Context, o order) (strategy.Rollout, error) {
+	defer d.client.CloseIdleConnections()
 	text, err := json.Marshal(o)
 	if err != nil {
 		return strategy.Rollout{}, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://drover/command", bytes.NewReader(text))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url+"/command", bytes.NewReader(text))
 	if err != nil {
 		return strategy.Rollout{}, err
 	}
-	response, err := client.Do(request)
+	if d.token != "" {
+		request.Header.Set("Authorization", "Bearer "+d.token)
+	}
+	response, err := d.client.Do(request)
 	if err != nil {
-		return strategy.Rollout{}, fmt.Errorf("no drover answers at %s: run this where `drover run` runs, with its configuration (%w)", path, err)
+		if cause := new(net.OpError); errors.As(err, &cause) {
+			err = cause.Err
+		}
+		return strategy.Rollout{}, fmt.Errorf("no drover answers at %s (%w): %s", d.where, err, d.remedy)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {

@@ -139,17 +139,26 @@ const anyArgs = -1
 // configured reads the flags of f, with -config beside them, sees to the number of arguments, and reads the
 // configuration. When done is true, code is what to exit with.
 func (c *console) configured(f *flag.FlagSet, args []string, want int) (conf *config, code int, done bool) {
-	path := f.String("config", "drover.hcl", "Drover's own configuration")
-	if code, done := parse(f, args); done {
+	path, code, done := c.flagged(f, args, want)
+	if done {
 		return nil, code, true
 	}
-	if want != anyArgs && f.NArg() != want {
-		f.Usage()
-		return nil, 1, true
-	}
-	conf, err := readConfig(*path)
+	conf, err := readConfig(path)
 	if err != nil {
 		return nil, c.fail(err), true
 	}
 	return conf, 0, false
+}
+
+// flagged reads the flags of f, with -config beside them, which is returned, and sees to the number of arguments.
+func (c *console) flagged(f *flag.FlagSet, args []string, want int) (path string, code int, done bool) {
+	named := f.String("config", "drover.hcl", "Drover's own configuration")
+	if code, done := parse(f, args); done {
+		return "", code, true
+	}
+	if want != anyArgs && f.NArg() != want {
+		f.Usage()
+		return "", 1, true
+	}
+	return *named, 0, false
 }

@@ -48,13 +48,8 @@ func runDaemon(ctx context.Context, c *console, args []string) int {
 	if err := serveCommands(ctx, group, conf.StateDir, loop, lead); err != nil {
 		return c.fail(err)
 	}
-	if conf.HTTP != nil {
-		mux := http.NewServeMux()
-		mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-		mux.HandleFunc("GET /healthz", lead.healthz)
-		if err := serve(ctx, group, conf.HTTP.Listen, mux); err != nil {
-			return c.fail(err)
-		}
+	if err := serveHTTP(ctx, group, conf.HTTP, registry, loop, lead); err != nil {
+		return c.fail(err)
 	}
 	group.Go(func() error {
 		logger.Info("drover runs", "version", version(), "repository", withoutCredentials(conf.Git.URL), "instance", conf.Instance)
@@ -66,6 +61,23 @@ func runDaemon(ctx context.Context, c *console, args []string) int {
 	}
 	logger.Info("drover stopped")
 	return 0
+}
+
+// serveHTTP answers monitoring, and with a token the commands of people. nil serves nothing.
+func serveHTTP(ctx context.Context, group *errgroup.Group, conf *httpConfig, registry *prometheus.Registry, loop *reconcile.Loop, lead *leadership) error {
+	if conf == nil {
+		return nil
+	}
+	if token := conf.token(); token.given() {
+		if _, err := token.read(); err != nil {
+			return err
+		}
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", lead.healthz)
+	mux.Handle("POST /command", guard(conf.token(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { obey(w, r, loop, lead) })))
+	return serve(ctx, group, conf.Listen, mux)
 }
 
 // withoutCredentials is an address as it may be shown.

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"github.com/hashicorp/hcl/v2"
+)
+
+// httpConfig says where the daemon answers over HTTP: monitoring, and with a token the commands of people too.
+type httpConfig struct {
+	Listen    string    `hcl:"listen"`
+	TokenEnv  string    `hcl:"token_env,optional"`
+	TokenFile string    `hcl:"token_file,optional"`
+	Body      hcl.Body  `hcl:",body"`
+	Range     hcl.Range `hcl:",def_range"`
+}
+
+func (h *httpConfig) token() secret {
+	return secret{block: "http", name: "token", env: h.TokenEnv, file: h.TokenFile}
+}
+
+// complete checks what the syntax cannot.
+func (h *httpConfig) complete() hcl.Diagnostics {
+	if h == nil {
+		return nil
+	}
+	return h.token().check(placesOf(h.Body, h.Range))
+}
