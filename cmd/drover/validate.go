@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1" //nolint:gosec // Git names blobs by SHA-1.
 	"encoding/hex"
@@ -9,9 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/drover-dev/drover/providers/nomad"
+	"github.com/drover-dev/drover/reconcile"
 	"github.com/drover-dev/drover/strategy"
 )
 
@@ -34,49 +37,106 @@ func runValidate(ctx context.Context, c *console, args []string) int {
 		return c.fail(err)
 	}
 	releases, mistakes := loader(*path)(tree)
-	checked := "not checked: no Nomad address is given (-nomad, NOMAD_ADDR)"
+	checked := checks{said: "not checked: no Nomad address is given (-nomad, NOMAD_ADDR)"}
 	if *address != "" {
-		var wrong []strategy.Mistake
-		wrong, checked = checkJobspecs(ctx, *address, releases)
-		mistakes = append(mistakes, wrong...)
+		checked = checkJobspecs(ctx, *address, releases)
+		mistakes = append(mistakes, checked.wrong...)
 	}
 	for _, m := range mistakes {
 		fmt.Fprintln(c.err, m.Detail)
 	}
 	for _, r := range releases {
-		c.printf("%s: %s %s, canary %s\n", r.Path, r.Name, r.Version, r.Plan.Weights())
+		c.printf("%s: %s %s, %s\n", r.Path, r.Name, r.Version, strategyText(r.Plan))
+		for _, w := range checked.warnings[r.Name] {
+			c.printf("    warning: %s\n", w)
+		}
 	}
-	c.printf("jobspecs: %s\n", checked)
+	c.printf("jobspecs: %s\n", checked.said)
 	if len(releases)+len(mistakes) == 0 {
 		return c.fail(fmt.Errorf("no release.hcl was found below %s", f.Arg(0)))
 	}
 	if len(mistakes) > 0 {
-		c.printf("%d releases, %d mistakes\n", len(releases), len(mistakes))
+		c.printf("%s, %s\n", count(len(releases), "release"), count(len(mistakes), "mistake"))
 		return 1
 	}
-	c.printf("%d releases, no mistakes\n", len(releases))
+	c.printf("%s, no mistakes\n", count(len(releases), "release"))
 	return 0
 }
 
-// checkJobspecs has Nomad parse every jobspec. Nomad's absence is no mistake of a release.
-func checkJobspecs(ctx context.Context, address string, releases []strategy.Release) (wrong []strategy.Mistake, checked string) {
+// strategyText is a strategy in a few words.
+func strategyText(p strategy.Plan) string {
+	text := string(p.Kind) + " " + p.Weights()
+	if p.Standby > 0 {
+		text += ", standby " + short(p.Standby)
+	}
+	return text
+}
+
+// checks is what Nomad says of the jobspecs.
+type checks struct {
+	wrong    []strategy.Mistake
+	warnings map[string][]string // by release
+	said     string              // how many were checked, or why they were not
+}
+
+// checkJobspecs has Nomad parse every jobspec, and sees whether the job can go through its plan. Nomad's absence is no
+// mistake of a release.
+func checkJobspecs(ctx context.Context, address string, releases []strategy.Release) checks {
+	found := checks{warnings: map[string][]string{}}
 	client, err := nomad.Connect(nomad.Config{Address: address})
 	if err != nil {
-		return nil, "not checked: " + err.Error()
+		found.said = "not checked: " + err.Error()
+		return found
 	}
 	cluster := nomad.New(client, nomad.Options{})
+	owners := map[strategy.JobRef][]strategy.Release{}
 	for _, r := range releases {
 		asking, cancel := context.WithTimeout(ctx, 10*time.Second)
-		_, err := cluster.Parse(asking, r.Source)
+		job, err := cluster.Parse(asking, r.Source)
 		cancel()
 		switch {
 		case errors.Is(err, strategy.ErrInvalid):
-			wrong = append(wrong, strategy.Mistake{Release: r.Name, Path: r.Source.Path, Line: 1, Text: err.Error(), Detail: "Error: " + err.Error()})
+			found.blame(r, "Invalid jobspec", err.Error())
+			continue
 		case err != nil:
-			return wrong, "not checked: " + err.Error()
+			found.said = "not checked: " + err.Error()
+			return found
+		}
+		found.warnings[r.Name] = job.Warnings
+		owners[job.Ref] = append(owners[job.Ref], r)
+		service, problem := reconcile.ServiceOf(job, r.Traffic)
+		_, refusals := r.Plan.For(job, service)
+		if problem != "" {
+			refusals = append(refusals, problem)
+		}
+		for _, refusal := range refusals {
+			found.blame(r, "Release refused", refusal)
 		}
 	}
-	return wrong, fmt.Sprintf("%d parsed by Nomad", len(releases))
+	found.blameShared(owners)
+	found.said = fmt.Sprintf("%d parsed by Nomad", len(releases))
+	return found
+}
+
+// blame notes what is wrong with a release, in the form of the other mistakes.
+func (c *checks) blame(r strategy.Release, summary, text string) {
+	c.wrong = append(c.wrong, strategy.Mistake{
+		Release: r.Name, Path: r.Path, Line: r.Line, Text: text,
+		Detail: fmt.Sprintf("Error: %s\n\n  on %s line %d, in release %q\n\n%s\n", summary, r.Path, r.Line, r.Name, text),
+	})
+}
+
+// blameShared refuses releases of one job, all of them.
+func (c *checks) blameShared(owners map[strategy.JobRef][]strategy.Release) {
+	for job, releases := range owners {
+		for i, r := range releases {
+			if len(releases) > 1 {
+				other := releases[(i+1)%len(releases)]
+				c.blame(r, "Shared job", fmt.Sprintf("It is of the job %s, as release %q of %s:%d is. Keep one of them; neither is released.", job, other.Name, other.Path, other.Line))
+			}
+		}
+	}
+	slices.SortStableFunc(c.wrong, func(a, b strategy.Mistake) int { return cmp.Compare(a.Path, b.Path) })
 }
 
 // readTree reads a folder as if it were committed.
