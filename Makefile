@@ -113,8 +113,9 @@ fmt-check: $(FUMPT)
 	if [ -n "$$wrong" ]; then echo "not formatted, run make fmt:"; echo "$$wrong"; exit 1; fi
 
 .PHONY: bench
-bench: ## Run the benchmarks
+bench: need-git need-wrk need-nginx $(BIN)/nomad ## Run the benchmarks: the quick ones, then those on a real Nomad, NGINX and wrk (some minutes)
 	@go test -run '^$$' -bench . -benchmem ./...
+	@cd integration && DROVER_NOMAD=$(BIN)/nomad go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./...
 
 .PHONY: clean
 clean: ## Remove bin/, with the tools and the Nomad in it
@@ -147,3 +148,11 @@ need-git:
 .PHONY: need-cc
 need-cc:
 	@$(call install,gcc,gcc libc6-dev)
+
+.PHONY: need-wrk
+need-wrk:
+	@$(call install,wrk,wrk)
+
+.PHONY: need-nginx
+need-nginx:
+	@$(call install,nginx,nginx-light)

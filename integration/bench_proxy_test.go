@@ -5,12 +5,15 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -73,6 +76,69 @@ func BenchmarkProxy(b *testing.B) {
 		p := startProgram(b, edge, exec.Command(drover, "proxy", "-config", config))
 		reportLoad(b, edge, p)
 	})
+}
+
+// BenchmarkTakeAway measures the time from the moment a split with weight 0 is published until the last request that the
+// canary gets, with drover proxy as a process of its own that follows Nomad's Variables. Drover publishes that split in
+// the pass that comes to the verdict, before it stores anything.
+func BenchmarkTakeAway(b *testing.B) {
+	const name, rounds = "bench-take-away", 20
+	var last atomic.Int64 // when the canary was asked last
+	stable := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer stable.Close()
+	canary := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { last.Store(time.Now().UnixNano()) }))
+	defer canary.Close()
+	split := strategy.Split{
+		Release: name,
+		Stable:  []strategy.Endpoint{{Alloc: "stable", Address: strings.TrimPrefix(stable.URL, "http://")}},
+		Canary:  []strategy.Endpoint{{Alloc: "canary", Address: strings.TrimPrefix(canary.URL, "http://")}},
+	}
+	splits := nomad.NewSplits(agent.Client(), name, "default")
+	publish := func(weight strategy.Weight) time.Time {
+		began := time.Now()
+		split.Weight = weight
+		if err := splits.Publish(context.Background(), "edge", split); err != nil {
+			b.Fatalf("publish a split: %v", err)
+		}
+		return began
+	}
+	edge, admin := freeAddress(b), freeAddress(b)
+	publish(strategy.Percent(50))
+	startProgram(b, edge, exec.Command(drover, "proxy", "-config", writeConfig(b, b.TempDir(), name, agent.Address, edge, admin)))
+	ctx, cancel := context.WithCancel(context.Background())
+	var users sync.WaitGroup
+	defer users.Wait()
+	defer cancel()
+	client := &http.Client{Timeout: 10 * time.Second}
+	defer client.CloseIdleConnections()
+	for range 4 {
+		users.Go(func() {
+			for ctx.Err() == nil {
+				if response, err := client.Get("http://" + edge + "/"); err == nil {
+					_ = response.Body.Close()
+				}
+				time.Sleep(time.Millisecond)
+			}
+		})
+	}
+	var sum, longest time.Duration
+	for range rounds {
+		publish(strategy.Percent(50))
+		for began := time.Now(); last.Load() < began.UnixNano(); time.Sleep(time.Millisecond) {
+			if time.Since(began) > patience {
+				b.Fatal("the canary gets no requests")
+			}
+		}
+		began := publish(0)
+		for time.Since(time.Unix(0, max(last.Load(), began.UnixNano()))) < 500*time.Millisecond {
+			time.Sleep(10 * time.Millisecond)
+		}
+		took := max(0, time.Unix(0, last.Load()).Sub(began))
+		sum, longest = sum+took, max(longest, took)
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(sum.Microseconds())/1000/rounds, "ms-mean")
+	b.ReportMetric(float64(longest.Microseconds())/1000, "ms-max")
 }
 
 // nginx is NGINX with the given servers, and everything it writes in a directory of its own.

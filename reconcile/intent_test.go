@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"fmt"
 	"maps"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -132,6 +133,26 @@ func TestHistoryThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// TestOneChangedOfManyCostsOne: what a commit costs depends on what it changed, and not on how many releases there are.
+func TestOneChangedOfManyCostsOne(t *testing.T) {
+	s := newStill(200)
+	s.settle(t)
+	before := s.boundary.counts()
+	s.repo.commit(person, "Another policy", map[string]string{releasePath("service-00123"): strings.Replace(
+		stillRelease("service-00123", "1.0.0")[releasePath("service-00123")], "}", "  policy = \"builtin/cautious\"\n}", 1)})
+	s.pass(t)
+	want := map[string]int{
+		callHead: 1, callFiles: 1, callLog: 1, callChanges: 1, callParse: 1, // what is asked for
+		callObserve: 1, callRead: 1, callStore: 1, // what is so
+	}
+	got := s.boundary.since(before)
+	delete(got, callDescend) // Whether the branch was forced is asked whenever it moved.
+	delete(got, callHeads)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("calls for one changed release of 200 (-want +got):\n%s", diff)
+	}
+}
+
 func merged(all ...map[string]string) map[string]string {
 	files := map[string]string{}
 	for _, some := range all {
@@ -226,15 +247,38 @@ func TestRepositoryNotReadYet(t *testing.T) {
 	}
 }
 
+// BenchmarkPassAtRest is a pass in which nothing is to be done: what it takes of CPU time (which other programs do not
+// alter), how much is asked of others besides the head of the repository, and what the records of all releases hold.
 func BenchmarkPassAtRest(b *testing.B) {
 	for _, releases := range []int{200, 10000} {
 		b.Run(fmt.Sprint(releases), func(b *testing.B) {
+			before := heap()
 			s := newStill(releases)
 			s.settle(b)
+			held := heap() - before
+			asked := s.boundary.counts()
 			b.ReportAllocs()
+			began := cpuTime()
 			for b.Loop() {
 				s.pass(b)
 			}
+			b.ReportMetric(float64((cpuTime()-began).Microseconds())/1000/float64(b.N), "cpu-ms/op")
+			b.ReportMetric(held/(1<<20), "MB-held")
+			requests := 0
+			for call, n := range s.boundary.since(asked) {
+				if call != callHead {
+					requests += n
+				}
+			}
+			b.ReportMetric(float64(requests)/float64(b.N), "requests/op")
 		})
 	}
+}
+
+// heap is how many bytes are in use.
+func heap() float64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc)
 }
