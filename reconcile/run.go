@@ -117,6 +117,13 @@ func (l *Loop) follow(ctx context.Context, watcher Watcher, job strategy.JobRef)
 		if next != index && index != 0 {
 			l.Wake()
 		}
+		if next == index || next == 0 {
+			// Nothing to wait for: without a pause this would ask as fast as it can.
+			select {
+			case <-ctx.Done():
+			case <-time.After(tick):
+			}
+		}
 		index = next
 	}
 }
