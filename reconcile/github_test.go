@@ -250,3 +250,49 @@ func TestGitHubDownForTheWholeRollback(t *testing.T) {
 	}
 	t.Logf("rolled back %s after the beginning, with GitHub down", took)
 }
+
+// TestRevertOfAProtectedBranch: the revert is a pull request, and merging it ends the matter.
+func TestRevertOfAProtectedBranch(t *testing.T) {
+	s := newShop(t)
+	s.runs()
+	if err := s.hub.Protect(true); err != nil {
+		t.Fatal(err)
+	}
+	number := s.propose("1.2.0")
+	s.merge(number, "squash")
+	// The answer to opening the pull request is lost, and Drover starts anew: there is one all the same.
+	s.hub.Fail(githubtest.Fault{Method: "POST", Path: "/pulls", Kind: githubtest.Cut})
+	s.until("1.2.0 is rolled back", func() bool {
+		r := s.rollout(checkout)
+		return r.AtRest() && r.Last.Kind == strategy.OutcomeCondemned && len(s.hub.Pulls()) == 2
+	})
+	s.restart()
+	s.until("all is said", func() bool { return s.settled("1.0.0", strategy.OutcomeCondemned) })
+	pulls := s.hub.Pulls()
+	if len(pulls) != 2 || !strings.HasPrefix(pulls[1].Title, `Revert "Release checkout-api 1.2.0 (#1)"`) || pulls[1].By != githubtest.Bot {
+		t.Fatalf("the pull requests are %+v, want Drover's revert as the second", pulls)
+	}
+	issue := s.hub.Issues()[0]
+	if !strings.Contains(issue.Body, "Git: not reverted yet: the remote refuses the push") || !strings.Contains(issue.Body, "/shop/releases/pull/2") {
+		t.Errorf("the issue does not name the pull request:\n%s", issue.Body)
+	}
+	s.merge(pulls[1].Number, "merge")
+	s.until("1.0.0 is what Git asks for", func() bool { return s.rollout(checkout).Reason.Code == strategy.UpToDate })
+	if got := s.remote.Files(t, s.remote.Tip(t))[releasePath(checkout)]; got != releaseText(checkout, "1.0.0", "") {
+		t.Errorf("the release's file is\n%s\nwant it at 1.0.0", got)
+	}
+}
+
+// TestRevertOfWhatWasEditedSince is proposed, for a person to look at.
+func TestRevertOfWhatWasEditedSince(t *testing.T) {
+	s := newShop(t)
+	s.runs()
+	s.release("1.2.0")
+	s.until("1.2.0 is on trial", func() bool { return s.rollout(checkout).Phase == strategy.Stepping })
+	s.remote.Commit(t, "Say who owns it", providertest.Files{releasePath(checkout): "# ours\n" + releaseText(checkout, "1.2.0", "")})
+	s.until("1.2.0 is rolled back", func() bool { return s.settled("1.0.0", strategy.OutcomeCondemned) })
+	pulls := s.hub.Pulls()
+	if len(pulls) != 1 || !strings.Contains(pulls[0].Body, "was edited since") || !strings.Contains(pulls[0].Body, "Look before you merge") {
+		t.Errorf("the pull requests are %+v, want one that says what to look at", pulls)
+	}
+}

@@ -15,20 +15,14 @@ import (
 const pushes = 5
 
 // revert writes the rollback back to Git: it restores the files of the release to their content in the newest commit
-// that asked for the good revision, on top of the present head, and only where nobody edited them since. The result is
-// a sentence for people; an error means that it is to be tried again.
+// that asked for the good revision, on top of the present head. It is pushed where nobody edited them since; where it
+// would undo others' work, where the branch is protected, and where the policy says so, it is proposed as a pull request.
+// The result is a sentence for people; an error means that it is to be tried again.
 func (l *Loop) revert(ctx context.Context, release string, task strategy.Task) (string, error) {
-	if task.Rollback.Commit == strategy.CommitPullRequest {
-		// Nobody here can open one; a push would be what the policy forbids.
-		return fmt.Sprintf("not reverted: the policy asks for a pull request, which Drover does not open yet. Revert %s by hand", task.Failed.Short()), nil
-	}
 	for range pushes {
 		result, err := l.tryRevert(ctx, release, task)
 		if errors.Is(err, strategy.ErrHeadMoved) {
 			continue
-		}
-		if errors.Is(err, strategy.ErrRefused) {
-			return fmt.Sprintf("not reverted: the remote refuses the push (%v). Revert %s by hand", err, task.Failed.Short()), nil
 		}
 		return result, err
 	}
@@ -59,15 +53,27 @@ func (l *Loop) tryRevert(ctx context.Context, release string, task strategy.Task
 	if good == nil {
 		return fmt.Sprintf("not reverted: no commit of the last %d asks for %s. Revert %s by hand", len(log), task.Good, task.Failed.Short()), nil
 	}
-	change, obstacle, err := l.change(ctx, release, head, failed, good)
+	change, obstacles, err := l.change(ctx, release, head, failed, good)
 	if err != nil {
 		return "", err
 	}
-	if obstacle != "" {
-		return "not reverted: " + obstacle + ". Revert " + failed.commit.Short() + " by hand", nil
-	}
 	change.Message = revertMessage(release, failed.commit, good.commit, task)
+	p := proposal{release: release, task: task, failed: failed.commit, change: change}
+	switch {
+	case len(change.Files) == 0:
+		return "not reverted: its own files did not change: the version comes from elsewhere. Revert " + failed.commit.Short() + " by hand", nil
+	case len(obstacles) > 0:
+		p.why, p.look = strings.Join(obstacles, ", and "), true
+		return l.propose(ctx, p)
+	case task.Rollback.Commit == strategy.CommitPullRequest:
+		p.why = "the policy asks for a pull request"
+		return l.propose(ctx, p)
+	}
 	commit, err := l.opts.Repository.Push(ctx, change)
+	if errors.Is(err, strategy.ErrRefused) {
+		p.why = fmt.Sprintf("the remote refuses the push (%v)", err)
+		return l.propose(ctx, p)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -206,26 +212,26 @@ func revertedText(by, restored strategy.Commit) string {
 	return fmt.Sprintf("reverted by %s, to the content of %s", by.Short(), restored.Short())
 }
 
-// change restores the files that the release names, as they were when it was good. An obstacle is a reason why that
-// would undo somebody else's work.
-func (l *Loop) change(ctx context.Context, release string, head strategy.Commit, failed, good *asked) (strategy.Change, string, error) {
+// change restores the files that the release names, as they were when it was good. Obstacles are reasons why that would
+// undo somebody else's work.
+func (l *Loop) change(ctx context.Context, release string, head strategy.Commit, failed, good *asked) (change strategy.Change, obstacles []string, err error) {
 	tree, err := l.opts.Repository.Files(ctx, head.SHA)
 	if err != nil {
-		return strategy.Change{}, "", fmt.Errorf("read the files of %s: %w", head.Short(), err)
+		return strategy.Change{}, nil, fmt.Errorf("read the files of %s: %w", head.Short(), err)
 	}
 	paths := slices.Concat(failed.release.Files, good.release.Files)
 	slices.Sort(paths)
-	change := strategy.Change{Parent: head.SHA, Files: map[string]*strategy.File{}}
+	change = strategy.Change{Parent: head.SHA, Files: map[string]*strategy.File{}}
 	for _, path := range slices.Compact(paths) {
 		was, is := good.tree[path], tree[path]
 		switch {
 		case is.Hash == was.Hash:
 			continue
 		case is.Hash != failed.tree[path].Hash:
-			return change, fmt.Sprintf("%s was edited since %s", path, failed.commit.Short()), nil
+			obstacles = append(obstacles, fmt.Sprintf("%s was edited since %s", path, failed.commit.Short()))
 		}
 		if other := l.sharer(release, path); other != "" {
-			return change, fmt.Sprintf("%s is shared with release %q", path, other), nil
+			obstacles = append(obstacles, fmt.Sprintf("%s is shared with release %q", path, other))
 		}
 		if was.Hash == "" {
 			change.Files[path] = nil
@@ -233,10 +239,7 @@ func (l *Loop) change(ctx context.Context, release string, head strategy.Commit,
 			change.Files[path] = &was
 		}
 	}
-	if len(change.Files) == 0 {
-		return change, "its own files did not change: the version comes from elsewhere", nil
-	}
-	return change, "", nil
+	return change, obstacles, nil
 }
 
 // sharer is another release that names the file.

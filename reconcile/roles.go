@@ -40,6 +40,23 @@ type Messages interface {
 	Message(ctx context.Context, sha string) (string, error)
 }
 
+// Brancher is what a Repository can do beside its branch.
+type Brancher interface {
+	// PushBranch commits the change on top of change.Parent and pushes it as a new branch. It is idempotent: a branch that
+	// makes this change already is fine. It returns strategy.ErrRefused when the branch holds something else, or when the
+	// remote does not let us.
+	PushBranch(ctx context.Context, change strategy.Change, branch string) (strategy.Commit, error)
+}
+
+// Refs is what a Repository can do to read what is proposed to it.
+type Refs interface {
+	// FetchRef brings the commit that a ref is at, within bounds: what it holds may be a stranger's. Files and MergeBase
+	// work on it then.
+	FetchRef(ctx context.Context, ref string) (strategy.Commit, error)
+	// MergeBase is where the histories of two commits part; "" when they have nothing in common.
+	MergeBase(ctx context.Context, a, b string) (string, error)
+}
+
 // Loader reads the releases out of a tree. It returns every release that is sound, and every mistake there is; a
 // mistake names its release where that is known.
 type Loader func(tree strategy.Tree) ([]strategy.Release, []strategy.Mistake)
