@@ -30,6 +30,9 @@ type shop struct {
 	remote *providertest.BareRemote
 	hub    *githubtest.Hub
 	dir    string
+
+	planForks bool
+	reviewed  error // of the last review
 }
 
 const shopRepository = "shop/releases"
@@ -67,17 +70,20 @@ func (s *shop) restart() {
 		Instance: instance, Poll: 5 * time.Second, Repository: repository, Load: load,
 		Cluster: boundCluster{s.process, nomad.New(s.client, nomad.Options{Instance: instance, Logger: slog.New(slog.DiscardHandler)})},
 		Routers: map[string]reconcile.Traffic{"": {Router: traffic, Meter: traffic}},
-		Ledger:  boundLedger{s.process, s.ledger}, Bookmark: boundBookmark{s.process, s.ledger}, Forge: forge, Prober: prober{s.world},
+		Ledger:  boundLedger{s.process, s.ledger}, Bookmark: boundBookmark{s.process, s.ledger}, Forge: forge, Prober: prober{s.world}, PlanForks: s.planForks,
 		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Notify: s.notify,
 	})
 }
 
-// tick lets a second go by.
+// tick lets a second go by; every fifth one the pull requests are looked at.
 func (s *shop) tick() {
 	s.now = s.now.Add(time.Second)
 	s.nomad.Advance(s.now)
 	_, s.failed = s.loop.Pass(s.t.Context(), s.now)
 	s.loop.Deliver(s.t.Context(), s.now)
+	if s.now.Sub(s.start)%(5*time.Second) == 0 {
+		_, s.reviewed = s.loop.Review(s.t.Context(), s.now)
+	}
 }
 
 // until ticks until something holds.

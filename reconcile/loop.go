@@ -29,6 +29,7 @@ type Options struct {
 	Bookmark   Bookmark // nil: a branch that was forced while nobody looked is not noticed
 	Prober     Prober   // needed by smoke checks
 	Forge      Forge    // nil: issues are only logged
+	PlanForks  bool     // ask Nomad about the jobspecs of pull requests from forks
 	Limits     Limits
 	Prune      bool // stop the jobs of releases that are gone from Git
 
@@ -79,6 +80,7 @@ type Loop struct {
 	headsRead bool
 
 	errands *errands
+	desk    *desk
 	brought map[string]strategy.Pull // by the commits that they brought; of the errands alone
 
 	mu      sync.Mutex
@@ -107,7 +109,7 @@ func New(opts Options) *Loop {
 	return &Loop{
 		opts: opts, log: opts.Logger, metrics: newMetrics(opts.Registerer), intent: newIntent(opts),
 		wake: make(chan struct{}, 1), releases: map[string]*tracked{}, asked: map[string]*request{}, touched: map[strategy.JobRef]bool{}, errands: newErrands(),
-		brought: map[string]strategy.Pull{},
+		desk: newDesk(), brought: map[string]strategy.Pull{},
 	}
 }
 

@@ -30,6 +30,12 @@ func withRelease(old, release string, report strategy.Report) string {
 	return putTogether(lines, plan)
 }
 
+// withPlan is a remark with its plan replaced.
+func withPlan(old, plan string) string {
+	lines, _ := takeApart(old)
+	return putTogether(lines, plan)
+}
+
 // takeApart is the lines of a remark by their release, and its plan.
 func takeApart(text string) (lines map[string]string, plan string) {
 	lines = map[string]string{}

@@ -9,6 +9,8 @@ var (
 	ErrHeadMoved = errors.New("the branch moved")
 	// ErrRefused is what the remote does not accept, however often it is tried, such as a push onto a protected branch.
 	ErrRefused = errors.New("the remote refused it")
+	// ErrTooLarge says that there is more of something than Drover reads.
+	ErrTooLarge = errors.New("it is too large")
 	// ErrConflict is an act on a job that was changed since it was observed.
 	ErrConflict = errors.New("the job was changed by somebody else")
 	// ErrInvalid is a jobspec that Nomad does not accept; the text names file, line and remedy.

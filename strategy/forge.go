@@ -9,6 +9,7 @@ type Pull struct {
 	Title  string
 	Author string // who opened it
 	Head   string // the newest commit that it proposes
+	Ref    string // of the repository, that is at it
 	Fork   bool   // it comes from another repository: what it holds is a stranger's
 	Merged bool
 }

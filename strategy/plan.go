@@ -139,6 +139,14 @@ const (
 	CommitNone        CommitMode = "none"         // not written: the schema forbids going back
 )
 
+// KindText is what the strategy is called.
+func (p Plan) KindText() string {
+	if p.Kind == "" {
+		return string(KindCanary)
+	}
+	return string(p.Kind)
+}
+
 // Weights writes the steps as people say them: "5-25-50-100".
 func (p Plan) Weights() string {
 	var parts []string

@@ -55,7 +55,7 @@ func wire(c *config, logger *slog.Logger, registry prometheus.Registerer) (recon
 		Limits: c.limits(), Prune: c.Prune, Logger: logger, Registerer: registry,
 	}
 	if forge != nil {
-		options.Forge = forge
+		options.Forge, options.PlanForks = forge, c.GitHub.PlanForks
 	}
 	return options, nil
 }

@@ -17,7 +17,7 @@ var (
 	// ErrNoRef says that the remote has no ref of that name.
 	ErrNoRef = errors.New("the remote has no such ref")
 	// ErrTooLarge says that there is more of something than Drover reads.
-	ErrTooLarge = errors.New("it is too large")
+	ErrTooLarge = strategy.ErrTooLarge
 )
 
 // FetchRef brings the commit that a ref of the remote is at, such as refs/pull/7/head, so that Files, Log, Descends and

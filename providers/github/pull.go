@@ -42,6 +42,7 @@ func (f *Forge) pullOf(p *github.PullRequest) strategy.Pull {
 	head := p.GetHead()
 	return strategy.Pull{
 		Number: p.GetNumber(), URL: p.GetHTMLURL(), Title: p.GetTitle(), Author: p.GetUser().GetLogin(), Head: head.GetSHA(),
+		Ref: fmt.Sprintf("refs/pull/%d/head", p.GetNumber()),
 		// A fork that was deleted has no repository any more.
 		Fork:   !strings.EqualFold(head.GetRepo().GetFullName(), f.owner+"/"+f.name),
 		Merged: p.GetMerged() || p.MergedAt != nil,
