@@ -81,11 +81,15 @@ type Loop struct {
 
 	errands *errands
 	desk    *desk
+	words   chan struct{}            // woken when somebody wrote below a pull request
+	heard   map[int64]bool           // words that need no second look; of Hear alone
 	brought map[string]strategy.Pull // by the commits that they brought; of the errands alone
 
 	mu      sync.Mutex
 	asked   map[string]*request      // what people asked for and was not looked at yet, by release
 	touched map[strategy.JobRef]bool // jobs that somebody changed since the last pass
+	pollNow bool                     // the repository is said to have moved
+	moving  map[string]string        // the commits whose rollouts are under way, by release
 }
 
 // tracked is what the loop keeps of one release between passes.
@@ -109,7 +113,7 @@ func New(opts Options) *Loop {
 	return &Loop{
 		opts: opts, log: opts.Logger, metrics: newMetrics(opts.Registerer), intent: newIntent(opts),
 		wake: make(chan struct{}, 1), releases: map[string]*tracked{}, asked: map[string]*request{}, touched: map[strategy.JobRef]bool{}, errands: newErrands(),
-		desk: newDesk(), brought: map[string]strategy.Pull{},
+		desk: newDesk(), words: make(chan struct{}, 1), brought: map[string]strategy.Pull{},
 	}
 }
 
@@ -131,7 +135,7 @@ func (l *Loop) Pass(ctx context.Context, now time.Time) (moving []string, err er
 		return nil, err
 	}
 	var failures []error
-	if now.Sub(l.polled) >= l.opts.Poll {
+	if told := l.takePoll(); told || now.Sub(l.polled) >= l.opts.Poll {
 		if err := l.poll(ctx, now); err != nil {
 			failures = append(failures, err)
 		} else {
@@ -150,6 +154,7 @@ func (l *Loop) Pass(ctx context.Context, now time.Time) (moving []string, err er
 	}
 	l.record()
 	moving, faults := l.sweep(ctx, now, l.takeTouched())
+	l.showTrials()
 	if !l.slots.full() && l.anyWaits() {
 		l.Wake()
 	}

@@ -148,52 +148,80 @@ func (l *Loop) merged(ctx context.Context, refs Refs, b *base, sha string) (tree
 
 // compare finds the releases that change, and the mistakes that were not there before.
 func (plan *pullPlan) compare(b *base, changed []string, load Loader, tree strategy.Tree) {
-	touched, wide := map[string]bool{}, false
-	for _, file := range changed {
-		for _, name := range b.owners[file] {
-			touched[name] = true
-		}
-		// What no release names may be a policy, which any release may refer to, or a release that is new.
-		wide = wide || (len(b.owners[file]) == 0 && (path.Ext(file) == ".hcl" || path.Ext(file) == ".json"))
-	}
-	if len(touched) == 0 && !wide {
+	s := scopeOf(b, changed)
+	if len(s.touched) == 0 && !s.wide {
 		return
 	}
-	if !wide { // The others stay as they are: only what was touched is read.
-		tree = maps.Clone(tree)
-		for name, r := range b.releases {
-			if !touched[name] {
-				delete(tree, r.Path)
-			}
-		}
-	}
-	releases, mistakes := load(tree)
+	releases, mistakes := load(s.narrow(b, tree))
 	for _, m := range mistakes {
-		if !b.mistakes[sameMistake(m)] && (wide || m.Release == "" || touched[m.Release] || b.releases[m.Release].Name == "") {
+		if !b.mistakes[sameMistake(m)] && s.concerns(b, m) {
 			plan.mistakes = append(plan.mistakes, m)
 		}
 	}
-	after := map[string]strategy.Release{}
+	after := map[string]bool{}
 	for _, r := range releases {
-		after[r.Name] = r
+		after[r.Name] = true
 		old, was := b.releases[r.Name]
 		switch {
 		case !was:
 			plan.changes = append(plan.changes, pullChange{release: r.Name, to: &r})
-		case !wide && !touched[r.Name] && old.Path != r.Path:
+		case !s.has(r.Name) && old.Path != r.Path:
 			plan.mistakes = append(plan.mistakes, strategy.Mistake{Release: r.Name, Path: r.Path, Line: r.Line, Text: fmt.Sprintf("there is another release %q, in %s", r.Name, old.Path)})
 		case contentKey(old) != contentKey(r):
 			plan.changes = append(plan.changes, pullChange{release: r.Name, from: &old, to: &r})
 		}
 	}
 	for name, r := range b.releases {
-		_, stays := after[name]
-		broken := slices.ContainsFunc(mistakes, func(m strategy.Mistake) bool { return m.Release == name || m.Path == r.Path })
-		if !stays && !broken && (wide || touched[name]) {
+		if !after[name] && s.has(name) && !isBroken(r, mistakes) {
 			plan.changes = append(plan.changes, pullChange{release: name, from: &r})
 		}
 	}
 	slices.SortFunc(plan.changes, func(a, b pullChange) int { return strings.Compare(a.release, b.release) })
+}
+
+// scope is which releases a change of files may change.
+type scope struct {
+	touched map[string]bool // by name
+	wide    bool            // all of them
+}
+
+func scopeOf(b *base, changed []string) scope {
+	s := scope{touched: map[string]bool{}}
+	for _, file := range changed {
+		for _, name := range b.owners[file] {
+			s.touched[name] = true
+		}
+		// What no release names may be a policy, which any release may refer to, or a release that is new.
+		s.wide = s.wide || (len(b.owners[file]) == 0 && (path.Ext(file) == ".hcl" || path.Ext(file) == ".json"))
+	}
+	return s
+}
+
+// concerns tells whether a mistake is of what changes, not of what was left out.
+func (s scope) concerns(b *base, m strategy.Mistake) bool {
+	_, known := b.releases[m.Release]
+	return !known || s.has(m.Release)
+}
+
+// isBroken tells whether a release is there, and cannot be read.
+func isBroken(r strategy.Release, mistakes []strategy.Mistake) bool {
+	return slices.ContainsFunc(mistakes, func(m strategy.Mistake) bool { return m.Release == r.Name || m.Path == r.Path })
+}
+
+func (s scope) has(release string) bool { return s.wide || s.touched[release] }
+
+// narrow leaves out the releases that stay as they are.
+func (s scope) narrow(b *base, tree strategy.Tree) strategy.Tree {
+	if s.wide {
+		return tree
+	}
+	tree = maps.Clone(tree)
+	for name, r := range b.releases {
+		if !s.touched[name] {
+			delete(tree, r.Path)
+		}
+	}
+	return tree
 }
 
 // ask has Nomad say what a release's job is, what runs of it, and what would change.

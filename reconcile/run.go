@@ -29,6 +29,7 @@ func (l *Loop) Run(ctx context.Context) {
 	defer group.Wait()
 	group.Go(func() { l.deliver(ctx) })
 	group.Go(func() { l.review(ctx) })
+	group.Go(func() { l.listen(ctx) })
 	if events, ok := l.opts.Cluster.(Events); ok {
 		group.Go(func() {
 			if err := events.Follow(ctx, l.Touch); err != nil && ctx.Err() == nil {

@@ -1,11 +1,22 @@
 package strategy
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// approved begins what the timeline says of an approval.
+const approved = "approved by"
 
 // obey does what a person asks for. A command that does not fit the phase changes nothing.
 func (m *machine) obey() {
 	c := m.o.Command
 	if c == nil {
+		return
+	}
+	if m.saidBefore(*c) {
+		m.o.Command = nil
 		return
 	}
 	beforePromotion := m.Phase == Placing || m.Phase == Stepping || m.Phase == Standby
@@ -15,15 +26,28 @@ func (m *machine) obey() {
 			m.Paused = c.By
 		}
 	case CommandResume:
-		m.Paused = ""
+		m.resume(c.By)
 	case CommandAbort:
 		if beforePromotion || m.Phase == First {
 			m.abort(OutcomeParked, Reason{Code: AbortedByHand, Text: "aborted by " + c.By})
 		}
 	case CommandRetry:
 		m.Parked = Revision{}
+	case CommandApprove: // Where a step ends.
 	case CommandAcceptHead: // The caller's.
 	}
+}
+
+// saidBefore tells whether a command was said of an earlier rollout.
+func (m *machine) saidBefore(c Command) bool {
+	return !c.Said.IsZero() && len(m.Timeline) > 0 && m.Timeline[0].At.After(c.Said.Add(time.Second))
+}
+
+func (m *machine) resume(by string) {
+	if m.Paused != "" {
+		m.note(Reason{Code: ResumedByPerson, Text: "resumed by " + by})
+	}
+	m.Paused = ""
 }
 
 // asked tells whether a person gives that command now.
@@ -79,15 +103,32 @@ func Unobeyed(kind CommandKind, r Rollout) string {
 			return "it is still paused by " + r.Paused
 		}
 	case CommandAbort:
-		aborting := r.Ending != nil && r.Ending.Reason.Code == AbortedByHand
-		if !aborting && r.Last.Reason.Code != AbortedByHand {
+		if !r.isAborted() {
 			return "there is no rollout that can be aborted: " + string(r.Phase)
 		}
 	case CommandRetry:
 		if r.Phase == Resting {
 			return "nothing is parked: " + r.Reason.Text
 		}
+	case CommandApprove:
+		if !r.isApproved() {
+			return "no gate waits for approval: " + r.Reason.Text
+		}
 	case CommandAcceptHead:
 	}
 	return ""
+}
+
+// isAborted tells whether a person aborted the present rollout, or the last one.
+func (r Rollout) isAborted() bool {
+	if r.AtRest() {
+		return r.Last.Reason.Code == AbortedByHand
+	}
+	return r.Ending != nil && r.Ending.Reason.Code == AbortedByHand
+}
+
+// isApproved tells whether a person's word was taken for a gate just now.
+func (r Rollout) isApproved() bool {
+	n := len(r.Timeline)
+	return n > 0 && r.Timeline[n-1].At.Equal(r.Seen) && strings.Contains(r.Timeline[n-1].Reason.Text, approved)
 }

@@ -50,6 +50,8 @@ type SmokeResult struct {
 type Command struct {
 	Kind CommandKind
 	By   string // who asks
+	// Said is when it was said, where that was not just now: it is void for a rollout that began later.
+	Said time.Time
 }
 
 // CommandKind is one of the commands.
@@ -60,7 +62,9 @@ const (
 	CommandPause  CommandKind = "pause"  // hold the rollout, and its clocks
 	CommandResume CommandKind = "resume" // let it go on
 	CommandAbort  CommandKind = "abort"  // put the stable revision back, and park the one on trial
-	CommandRetry  CommandKind = "retry"  // try a parked revision again, or go on from what is blocked
+	// CommandApprove takes a person's word for gates that are inconclusive at the end of a bake: the next step begins.
+	CommandApprove CommandKind = "approve"
+	CommandRetry   CommandKind = "retry" // try a parked revision again, or go on from what is blocked
 	// CommandAcceptHead is of no release: what a forced branch asks for may begin.
 	CommandAcceptHead CommandKind = "accept-head"
 )

@@ -41,6 +41,8 @@ const (
 	Correcting  ReasonCode = "correcting" // what somebody else changed at rest
 	Replanned   ReasonCode = "replanned"  // Git changed the steps in mid-rollout
 	Restored    ReasonCode = "restored"
+
+	ResumedByPerson ReasonCode = "resumed_by_person"
 )
 
 // Why a rollout ends before its time.
@@ -94,7 +96,7 @@ func (c ReasonCode) Urgency() Urgency {
 		return Alarm
 	case UpToDate, Promoted, NothingAsked, StoppedByPerson, ChangedByOther, LimitReached, Scaling, Pruned, Started, Superseded, StepEntered, Baking, Extended, StepsDone, StandingBy, Waiting, GoingBack,
 		Correcting, Replanned, Restored, GateFailed, CanaryCrashed, CanaryUnready, RevertedInGit, AbortedByHand, SmokeFailed,
-		TookTooLong, PromoteRefused, HeldByGit, PausedByPerson, GateInconclusive:
+		TookTooLong, PromoteRefused, HeldByGit, PausedByPerson, GateInconclusive, ResumedByPerson, Extended:
 		return ""
 	}
 	return ""

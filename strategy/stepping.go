@@ -65,6 +65,9 @@ func (m *machine) passesEarly(step Step) bool {
 
 // inconclusive does what the plan says of a bake that is over and proved nothing.
 func (m *machine) inconclusive(step Step, v Verdict) Reason {
+	if m.asked(CommandApprove) {
+		return m.nextStep()
+	}
 	switch m.Plan.OnInconclusive {
 	case PromoteInconclusive:
 		return m.nextStep()
@@ -158,7 +161,9 @@ func (m *machine) nextStep() Reason {
 
 // allPass says how the gates stand at the end of a step.
 func (m *machine) allPass() string {
-	if v, waits := m.unpassed(); waits {
+	if v, waits := m.unpassed(); waits && m.asked(CommandApprove) {
+		return fmt.Sprintf("%s %s, though gate %q is inconclusive", approved, m.o.Command.By, v.Gate)
+	} else if waits {
 		return fmt.Sprintf("no gate fails (%q is inconclusive)", v.Gate)
 	}
 	return "all gates pass"

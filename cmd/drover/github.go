@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/drover-dev/drover/providers/github"
+	"github.com/drover-dev/drover/reconcile"
 )
 
 // githubConfig is the github block: who Drover is on GitHub. Secrets come from the environment or files.
@@ -140,4 +142,31 @@ func (c *config) isOnGitHub() bool {
 		host = strings.TrimPrefix(base.Host, "api.")
 	}
 	return strings.EqualFold(u.Host, host)
+}
+
+// webhookPath is where GitHub delivers to.
+const webhookPath = "/webhooks/github"
+
+// webhooks answers deliveries, when a secret for them is configured; else it is nil. They are hints: what they say may have changed is
+// asked for at once instead of at the next poll.
+func webhooks(c *config, opts reconcile.Options, loop *reconcile.Loop) (http.Handler, error) {
+	forge, ok := opts.Forge.(*github.Forge)
+	if !ok || !c.GitHub.webhookSecret().given() {
+		return nil, nil
+	}
+	text, err := c.GitHub.webhookSecret().read()
+	if err != nil {
+		return nil, err
+	}
+	return forge.NewHook(text, func(hint github.Hint) {
+		switch hint {
+		case github.HintPush:
+			loop.PollNow()
+			loop.LookAtPulls()
+		case github.HintPull:
+			loop.LookAtPulls()
+		case github.HintWords:
+			loop.ListenNow()
+		}
+	})
 }

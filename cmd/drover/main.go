@@ -50,6 +50,7 @@ func commands() []command {
 		{"policies", "[NAME]", "show the policies that are shipped", runPolicies},
 		{"pause", "RELEASE", "hold a rollout where it is", runCommand(strategy.CommandPause)},
 		{"resume", "RELEASE", "let a paused rollout go on", runCommand(strategy.CommandResume)},
+		{"approve", "RELEASE", "take the next step although a gate is inconclusive", runCommand(strategy.CommandApprove)},
 		{"abort", "RELEASE", "put the stable version back, and park the one on trial", runCommand(strategy.CommandAbort)},
 		{"rollback", "RELEASE", "commit the revert to what was live before", runRollback},
 		{"retry", "RELEASE", "try a parked version again", runCommand(strategy.CommandRetry)},

@@ -48,7 +48,11 @@ func runDaemon(ctx context.Context, c *console, args []string) int {
 	if err := serveCommands(ctx, group, conf.StateDir, loop, lead); err != nil {
 		return c.fail(err)
 	}
-	if err := serveHTTP(ctx, group, conf.HTTP, registry, loop, lead); err != nil {
+	hook, err := webhooks(conf, opts, loop)
+	if err != nil {
+		return c.fail(err)
+	}
+	if err := serveHTTP(ctx, group, conf.HTTP, registry, loop, lead, hook); err != nil {
 		return c.fail(err)
 	}
 	group.Go(func() error {
@@ -64,7 +68,7 @@ func runDaemon(ctx context.Context, c *console, args []string) int {
 }
 
 // serveHTTP answers monitoring, and with a token the commands of people. nil serves nothing.
-func serveHTTP(ctx context.Context, group *errgroup.Group, conf *httpConfig, registry *prometheus.Registry, loop *reconcile.Loop, lead *leadership) error {
+func serveHTTP(ctx context.Context, group *errgroup.Group, conf *httpConfig, registry *prometheus.Registry, loop *reconcile.Loop, lead *leadership, hook http.Handler) error {
 	if conf == nil {
 		return nil
 	}
@@ -77,6 +81,9 @@ func serveHTTP(ctx context.Context, group *errgroup.Group, conf *httpConfig, reg
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", lead.healthz)
 	mux.Handle("POST /command", guard(conf.token(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { obey(w, r, loop, lead) })))
+	if hook != nil {
+		mux.Handle(webhookPath, hook)
+	}
 	return serve(ctx, group, conf.Listen, mux)
 }
 
