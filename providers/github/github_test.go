@@ -28,10 +28,16 @@ const repository = "shop/releases"
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
+	return newDeskWith(t, 0)
+}
+
+// newDeskWith has a hub that allows so many requests in an hour; 0 is GitHub's own number.
+func newDeskWith(t *testing.T, limit int) *desk {
+	t.Helper()
 	d := &desk{remote: providertest.NewBareRemote(t), now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}
 	d.remote.Commit(t, "Begin", providertest.Files{"README.md": "releases\n"})
 	var err error
-	d.hub, err = githubtest.New(githubtest.Options{Repository: repository, Dir: d.remote.Dir, Now: d.clock, Check: openapi.Check(t)})
+	d.hub, err = githubtest.New(githubtest.Options{Repository: repository, Dir: d.remote.Dir, Now: d.clock, Limit: limit, Check: openapi.Check(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

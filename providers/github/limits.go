@@ -3,6 +3,7 @@ package github
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -35,6 +36,10 @@ const (
 	// firstPause is the pause after a limit without a time; it doubles up to longestPause.
 	firstPause   = time.Minute
 	longestPause = 16 * time.Minute
+	// patience is how many requests in a row may be without an answer before GitHub is given a rest; longestSilence
+	// bounds that.
+	patience       = 3
+	longestSilence = time.Minute
 	// longestHold bounds what an answer may ask for.
 	longestHold = 2 * time.Hour
 )
@@ -52,6 +57,7 @@ type limits struct {
 	until   time.Time // nothing is sent before
 	why     string
 	pause   time.Duration // of the last limit without a time
+	silent  int           // requests in a row without an answer
 	wrote   time.Time     // when the last write ended
 	allowed int           // in an hour
 	counts  [slots]int    // requests that GitHub counted, by their minute
@@ -91,9 +97,28 @@ func (l *limits) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if err != nil {
 		l.count(1) // It may have arrived.
+		l.lost(r.Context())
 		return nil, err
 	}
-	return response, l.heed(response)
+	if err := l.heed(response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// lost notes a request without an answer: after a few nothing is asked for a while, so that nobody waits for each call
+// of an outage to run out of time.
+func (l *limits) lost(ctx context.Context) {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.silent++; l.silent < patience {
+		return
+	}
+	now := l.now()
+	l.hold(now, now.Add(min(time.Second<<min(l.silent-patience, 10), longestSilence)), "GitHub does not answer")
 }
 
 // wait keeps the gap between two writes.
@@ -156,6 +181,7 @@ func (l *limits) heed(response *http.Response) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.silent = 0
 	now := l.now()
 	if n, err := strconv.Atoi(response.Header.Get("X-RateLimit-Limit")); err == nil && n > 0 {
 		l.allowed = n

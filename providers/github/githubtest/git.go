@@ -12,8 +12,9 @@ import (
 
 // repository is the bare Git repository, by the git program.
 type repository struct {
-	dir string
-	now func() time.Time
+	dir  string
+	now  func() time.Time
+	seen map[string]bool // commits that are there
 }
 
 // run is what git says.
@@ -52,11 +53,14 @@ func (g repository) refs() map[string]string {
 
 // has tells whether a commit is there.
 func (g repository) has(sha string) bool {
-	if len(sha) != 40 {
+	if len(sha) != 40 || g.seen[sha] {
+		return g.seen[sha]
+	}
+	if _, err := g.run("nobody", "cat-file", "-e", sha+"^{commit}"); err != nil {
 		return false
 	}
-	_, err := g.run("nobody", "cat-file", "-e", sha+"^{commit}")
-	return err == nil
+	g.seen[sha] = true
+	return true
 }
 
 // merge brings what head has into base by one of GitHub's three ways, and returns the new tip and every commit of it.

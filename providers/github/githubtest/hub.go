@@ -86,7 +86,7 @@ func New(options Options) (*Hub, error) {
 		return nil, fmt.Errorf("a bare repository is needed: %w", err)
 	}
 	h := &Hub{
-		options: options, owner: owner, name: name, git: repository{dir: dir, now: options.Now},
+		options: options, owner: owner, name: name, git: repository{dir: dir, now: options.Now, seen: map[string]bool{}},
 		people: map[string]string{Bot: "write", Person: "write"}, tokens: map[string]grant{Token: {login: Bot}},
 		statuses: map[string][]Status{}, landed: map[string]int{}, lastID: 1000,
 	}

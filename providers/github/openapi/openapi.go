@@ -126,6 +126,9 @@ func (c *Checker) request(r *http.Request, body []byte) (*openapi3filter.Request
 		return nil, err
 	}
 	checked := r.Clone(r.Context())
+	if string(bytes.TrimSpace(body)) == "null" {
+		body = nil // The library that asks for an app's tokens says nothing in this way, and GitHub takes it.
+	}
 	checked.Body = io.NopCloser(bytes.NewReader(body))
 	input := &openapi3filter.RequestValidationInput{Request: checked, PathParams: parameters, Route: route, Options: options()}
 	if err := openapi3filter.ValidateRequest(r.Context(), input); err != nil {
