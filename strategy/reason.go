@@ -96,7 +96,7 @@ func (c ReasonCode) Urgency() Urgency {
 		return Alarm
 	case UpToDate, Promoted, NothingAsked, StoppedByPerson, ChangedByOther, LimitReached, Scaling, Pruned, Started, Superseded, StepEntered, Baking, Extended, StepsDone, StandingBy, Waiting, GoingBack,
 		Correcting, Replanned, Restored, GateFailed, CanaryCrashed, CanaryUnready, RevertedInGit, AbortedByHand, SmokeFailed,
-		TookTooLong, PromoteRefused, HeldByGit, PausedByPerson, GateInconclusive, ResumedByPerson, Extended:
+		TookTooLong, PromoteRefused, HeldByGit, PausedByPerson, GateInconclusive, ResumedByPerson:
 		return ""
 	}
 	return ""
