@@ -23,8 +23,9 @@ const (
 	lockDelay    = time.Second
 	leaseTime    = 8 * time.Second
 	renewEvery   = 3 * time.Second
-	renewAgain   = time.Second // after a renewal that failed
-	lockTry      = time.Second // between tries while a lock is free and not given yet
+	renewAgain   = time.Second     // after a renewal that failed
+	lockTry      = time.Second     // between tries while a lock is free and not given yet
+	lockPause    = 5 * time.Second // at most, between tries while Nomad is away
 	requestLimit = 4 * time.Second
 )
 
@@ -112,7 +113,7 @@ func (l *Lock) acquire(ctx context.Context) (held, bool) {
 		case ctx.Err() == nil:
 			l.logger.WarnContext(ctx, "leader lock not acquired", "path", l.path, "error", err)
 			_ = sleep(ctx, pause) // The loop looks at ctx.
-			pause = min(2*pause, lastPause)
+			pause = min(2*pause, lockPause)
 		}
 	}
 	return held{}, false
@@ -152,7 +153,7 @@ func conflicts(err error) bool {
 
 // await waits until the lock may be free. It takes and returns whom it said it waits for, to say it once.
 func (l *Lock) await(ctx context.Context, said string) string {
-	options := query(ctx, l.namespace)
+	options, wasHeld := query(ctx, l.namespace), false
 	for ctx.Err() == nil {
 		variable, meta, err := l.client.Variables().Peek(l.path, options)
 		if err != nil {
@@ -160,10 +161,13 @@ func (l *Lock) await(ctx context.Context, said string) string {
 			return said
 		}
 		if variable == nil || variable.Lock == nil {
-			// Free, or in the time for which Nomad keeps it from everybody after its holder fell silent.
-			_ = sleep(ctx, lockTry)
+			if !wasHeld {
+				// In the time for which Nomad keeps it from everybody after its holder fell silent.
+				_ = sleep(ctx, lockTry)
+			}
 			return said
 		}
+		wasHeld = true
 		who := leaderOf(variable)
 		if who.Process == l.self.Process {
 			// An acquisition of ours whose answer was lost: nobody renews it, so it is given back.
