@@ -84,12 +84,17 @@ check: fmt-check vet lint unit ## Format, vet, lint, and the unit tests, with th
 
 .PHONY: unit
 unit: need-git need-cc octokit explore
-	@go test -timeout 20m -skip '^TestExplore$$' ./...
+	@go test -timeout 20m -skip '^(TestExplore|TestDisturbances)$$' ./...
 	@go test -race -short -timeout 20m ./...
 
 .PHONY: explore
-explore: ## Try every order of two disturbances at every tick of a rollout, and print the number of states
-	@go test -count=1 -v -run '^TestExplore$$' ./strategy/
+explore: ## Try every order of two disturbances at every tick of a rollout, and a sample of failures of every call; print how many
+	@go test -count=1 -v -run '^TestExplore$$' ./strategy/ | grep -v '^=== '
+	@go test -count=1 -v -timeout 20m -run '^TestDisturbances$$' ./reconcile/ | grep -v '^=== \|--- PASS: TestDisturbances/'
+
+.PHONY: torture
+torture: need-git ## Every failure of every call of every story on the simulated Nomad (takes half an hour of CPU)
+	@DROVER_TORTURE=1 go test -count=1 -v -timeout 2h -run '^TestDisturbances$$' ./reconcile/ | grep -v '^=== \|--- PASS: TestDisturbances/'
 
 .PHONY: integration
 integration: need-git need-balancers $(BIN)/nomad ## The conformance suites and stories on a real Nomad

@@ -231,7 +231,7 @@ func TestTwoReleasesOfOneJobAreAMistakeOfBoth(t *testing.T) {
 // TestRepositoryNotReadYet: a Drover that starts while Git is away does not say that releases are gone from Git.
 func TestRepositoryNotReadYet(t *testing.T) {
 	w := condemned(t)
-	w.boundary = newBoundary()
+	w.bound()
 	w.restart()
 	w.boundary.arm(point{callHead, 1}, failBefore)
 	w.tick()

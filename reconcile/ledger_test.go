@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -77,12 +78,18 @@ type forge struct {
 	mu       sync.Mutex
 	issues   []strategy.Issue
 	statuses map[string][]strategy.Status // by commit, the newest last
+	away     bool                         // it does not answer
 }
+
+var errForgeAway = errors.New("the forge does not answer")
 
 // SetStatus keeps the status, unless it is so already.
 func (f *forge) SetStatus(_ context.Context, sha string, status strategy.Status) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.away {
+		return errForgeAway
+	}
 	if f.statuses == nil {
 		f.statuses = map[string][]strategy.Status{}
 	}
@@ -102,6 +109,9 @@ func (f *forge) SetStatus(_ context.Context, sha string, status strategy.Status)
 func (f *forge) OpenIssue(_ context.Context, issue strategy.Issue) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.away {
+		return "", errForgeAway
+	}
 	n := slices.IndexFunc(f.issues, func(have strategy.Issue) bool { return have.Marker == issue.Marker })
 	if n < 0 {
 		n = len(f.issues)

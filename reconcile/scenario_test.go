@@ -33,7 +33,7 @@ var update = flag.Bool("update", false, "write the histories of the scenarios an
 //	expect NAME file-has=TEXT          the release's file at the head holds the text
 //	behave VERSION sound|crash|sick|errors=8%|latency=250ms
 //	lose|crash NAME canary|stable      the newest such allocation loses its node, or its task exits
-//	nomad|router|meter|git down|up
+//	nomad|router|meter|git|forge down|up
 //	nomad|git denied                   it answers, and rejects Drover's credentials, until it is up
 //	nodes N                            room for so many allocations; 0 is no limit
 //	register NAME VERSION [bare]       a person registers the job by hand; bare: without its source
@@ -135,8 +135,13 @@ func (s *scenario) tick() {
 	s.history.passed(s.failed)
 }
 
+// wait lets time go by. After the first minutes of a long wait Drover looks twice a minute only: nothing happens in it.
 func (s *scenario) wait(d time.Duration) {
-	for end := s.now.Add(d); s.now.Before(end); {
+	const long, every = 5 * time.Minute, 30 * time.Second
+	for begin, end := s.now, s.now.Add(d); s.now.Before(end); {
+		if d > long && s.now.Sub(begin) >= long && end.Sub(s.now) > every {
+			s.elapse(every - time.Second)
+		}
 		s.tick()
 	}
 }
@@ -179,7 +184,7 @@ func (s *scenario) play(line string) error {
 		"release": {2, s.releaseVersion}, "commit": {2, s.commitFiles}, "undo": {0, s.undoLast}, "race": {3, s.raceNextPush}, "push": {1, s.answerPushes},
 		"wait": {1, s.waitFor}, "until": {2, s.waitUntil}, "expect": {2, s.expect}, "restart": {0, s.restartDrover},
 		"behave": {2, s.behave}, "lose": {2, s.loseAlloc}, "crash": {2, s.crashAlloc}, "nodes": {1, s.setNodes}, "load": {1, s.setLoad},
-		"nomad": {1, s.setNomad}, "git": {1, s.setGit}, "router": {1, s.setRouter}, "meter": {1, s.setMeter}, "register": {2, s.registerByHand}, "person": {2, s.command}, "rollback": {1, s.rollback}, "smoke": {1, s.setSmoke}, "stop": {1, s.stopByHand},
+		"nomad": {1, s.setNomad}, "git": {1, s.setGit}, "forge": {1, s.setForge}, "router": {1, s.setRouter}, "meter": {1, s.setMeter}, "register": {2, s.registerByHand}, "person": {2, s.command}, "rollback": {1, s.rollback}, "smoke": {1, s.setSmoke}, "stop": {1, s.stopByHand},
 		"force": {4, s.forceBranch}, "accept-head": {0, s.acceptHead}, "limits": {2, s.setLimits}, "prune": {1, s.setPrune}, "scale": {3, s.scaleByHand},
 		"instance": {1, s.otherInstance}, "forget": {0, s.forget}, "count": {2, s.commitCount},
 	}
@@ -394,6 +399,7 @@ func (s *scenario) setGit(args []string) error {
 	return nil
 }
 
+func (s *scenario) setForge(args []string) error  { s.forge.away = args[0] == "down"; return nil }
 func (s *scenario) setRouter(args []string) error { s.deafRouter = args[0] == "down"; return nil }
 func (s *scenario) setMeter(args []string) error  { s.blindMeter = args[0] == "down"; return nil }
 

@@ -59,6 +59,14 @@ type world struct {
 	process *process
 	notify  func(reconcile.Decision)
 	failed  error // of the last pass
+	passes  int
+	rivals  []*rival
+}
+
+// rival is a Drover that lost the lead and does not know yet.
+type rival struct {
+	loop   *reconcile.Loop
+	passes int // that it still makes
 }
 
 // newWorld is a world in which nothing was released yet: the repository holds the shared policy alone.
@@ -67,8 +75,9 @@ func newWorld(t testing.TB, rps float64) *world {
 	start := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	w := &world{
 		t: t, start: start, now: start, nomad: sim.New(sim.Config{Start: start, Seed: 7, Namespaces: []string{"east", "west"}}),
-		ledger: newLedger(), forge: &forge{}, boundary: newBoundary(), notify: func(reconcile.Decision) {}, instance: instance,
+		ledger: newLedger(), forge: &forge{}, notify: func(reconcile.Decision) {}, instance: instance,
 	}
+	w.bound()
 	w.denied = &denial{next: w.nomad.Client().Transport}
 	client, err := nomad.Connect(nomad.Config{Address: "http://nomad.invalid", HTTPClient: &http.Client{Transport: w.denied}})
 	if err != nil {
@@ -100,7 +109,7 @@ func (w *world) options() reconcile.Options {
 		Instance: w.instance, Limits: w.limits, Prune: w.prune, Bookmark: boundBookmark{p, w.ledger}, Repository: boundRepository{p, w.repo}, Load: load,
 		Cluster: w.cluster(),
 		Routers: map[string]reconcile.Traffic{"": {Router: traffic, Meter: traffic}},
-		Ledger:  boundLedger{p, w.ledger}, Forge: boundForge{p, w.forge}, Prober: prober{w},
+		Ledger:  boundLedger{p, w.ledger}, Forge: boundForge{p, w.forge}, Prober: boundProber{p, prober{w}},
 		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 		Notify: func(d reconcile.Decision) {
 			if !p.ended() {
@@ -133,8 +142,41 @@ func (w *world) tick() {
 	if w.process.ended() {
 		w.restart()
 	}
+	w.pass()
+	for _, r := range w.rivals {
+		if r.passes--; r.passes >= 0 {
+			_, _ = r.loop.Pass(w.t.Context(), w.now) // It has lost; what it says of that is nobody's.
+		}
+	}
+}
+
+// pass lets Drover look at everything once, and say what is to be said.
+func (w *world) pass() {
+	w.passes++
 	_, w.failed = w.loop.Pass(w.t.Context(), w.now)
 	w.loop.Deliver(w.t.Context(), w.now)
+}
+
+// elapse lets time go by while Drover waits for something.
+func (w *world) elapse(d time.Duration) {
+	w.now = w.now.Add(d)
+	w.nomad.Advance(w.now)
+}
+
+// usurp lets another Drover take the lead while the one that leads is in the middle of a pass, which it ends, and makes
+// three more.
+func (w *world) usurp() {
+	w.rivals = append(w.rivals, &rival{loop: w.loop, passes: 3})
+	w.restart()
+	w.pass()
+}
+
+// bound puts a new boundary around the next Drover: it has counted nothing.
+func (w *world) bound() *boundary {
+	b := newBoundary()
+	b.now, b.pass, b.elapse, b.usurp = func() time.Time { return w.now }, func() int { return w.passes }, w.elapse, w.usurp
+	w.boundary = b
+	return b
 }
 
 // until ticks until something holds; it gives up after patience.

@@ -25,6 +25,8 @@ func anyAlloc(which func(strategy.Alloc) bool) func(*world) bool {
 
 func isCanary(a strategy.Alloc) bool { return a.Canary && a.Fault == strategy.FaultNone }
 
+func isSound(a strategy.Alloc) bool { return !a.Canary && a.Ready }
+
 func spoil(fault strategy.Fault) func(*world) {
 	return func(w *world) {
 		i := slices.IndexFunc(w.allocs, isCanary)
@@ -43,6 +45,8 @@ func events() []event {
 		{"metrics go missing", func(w *world) bool { return w.quality != silent }, func(w *world) { w.quality = silent }},
 		{"a canary crashes", anyAlloc(isCanary), spoil(strategy.FaultTask)},
 		{"a canary loses its node", anyAlloc(isCanary), spoil(strategy.FaultNode)},
+		{"stable falls ill", anyAlloc(isSound), func(w *world) { w.ill(true) }},
+		{"stable recovers", anyAlloc(func(a strategy.Alloc) bool { return !a.Canary && !a.Ready }), func(w *world) { w.ill(false) }},
 		{"nomad goes away", func(w *world) bool { return w.nomadUp }, func(w *world) { w.nomadUp = false }},
 		{"nomad comes back", func(w *world) bool { return !w.nomadUp }, func(w *world) { w.nomadUp = true }},
 		{"the router goes away", func(w *world) bool { return w.routerUp }, func(w *world) { w.routerUp = false }},
@@ -190,6 +194,11 @@ func (s *state) fatal(t tester, what string) {
 // check holds the decision against the safety properties.
 func (s *state) check(t tester, next strategy.Rollout, actions []strategy.Action) {
 	t.Helper()
+	for _, task := range next.Outbox {
+		if task.Bad == task.Good {
+			s.fatal(t, "the revert goes back to what was condemned")
+		}
+	}
 	for _, v := range next.Verdicts {
 		if v.State == strategy.Fail && next.Weight > s.r.Weight && next.Phase != strategy.Reversing { // There the weight is that of the way back.
 			s.fatal(t, "the weight rises while a gate fails")
@@ -248,6 +257,9 @@ func (s *state) checkSplit(t tester, split strategy.Split, next strategy.Rollout
 // checkAct sees to it that nothing but a promotion, and the end of a failed first release, ends stable allocations.
 func (s *state) checkAct(t tester, a strategy.Action, before []strategy.Alloc, next strategy.Rollout) {
 	t.Helper()
+	if a.Kind == strategy.ActRegister && next.Phase == strategy.Blocked && next.IsCondemned(a.Registration.Marker.Revision) {
+		s.fatal(t, "a condemned revision is registered again")
+	}
 	if a.Kind == strategy.ActPromote || a.Kind == strategy.ActStop || a.Kind == strategy.ActDeliver || a.Kind == strategy.ActReplace {
 		return
 	}

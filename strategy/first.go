@@ -38,12 +38,20 @@ func (m *machine) first() Reason {
 		m.act(Action{Kind: ActPromote, Job: m.Job, Deployment: c.Deployment.ID})
 	}
 	if m.serving(true) < max(c.Count, 1) {
-		if m.Opened {
-			m.give(m.split(m.firstShare(), false))
-		}
-		return m.firstDeadline(waiting("%d of %d allocations of %s ready", m.serving(true), c.Count, m.Canary.Revision))
+		return m.firstUnready()
 	}
 	return m.openFirst(last)
+}
+
+// firstUnready waits for the allocations of the first release, and says so when Nomad cannot place them.
+func (m *machine) firstUnready() Reason {
+	if m.Opened {
+		m.give(m.split(m.firstShare(), false))
+	}
+	if why, blameless := m.blameless(); blameless {
+		return m.firstDeadline(m.hold(why.Code, "%s", why.Text))
+	}
+	return m.firstDeadline(waiting("%d of %d allocations of %s ready", m.serving(true), m.o.Cluster.Count, m.Canary.Revision))
 }
 
 // openFirst gives all traffic to the new job and bakes it.

@@ -8,11 +8,16 @@ import (
 
 // restoring is the way back before promotion: the traffic first, then the stable spec. It is not interrupted.
 func (m *machine) restoring() Reason {
-	shut := m.shut()
 	c := m.o.Cluster
 	if c == nil {
+		m.shut()
 		return m.nomadAway()
 	}
+	if m.stranded() {
+		m.Stuck = Restoring
+		return m.enter(Blocked, Reason{Code: StableUnready, Text: fmt.Sprintf("rollback blocked: no allocation of %s is ready, so %s keeps the traffic", m.Stable.Revision, m.Canary.Revision)})
+	}
+	shut := m.shut()
 	if !shut && m.now.Sub(m.Since) <= lastResort {
 		// Ending the canaries while a router still sends to them would fail requests.
 		return m.splitPending()
@@ -47,6 +52,16 @@ func (m *machine) promotedByHand() bool {
 	return c.Marker.Role.trial() && c.Deployment.ID != "" && c.Deployment.Promoted && c.Revision != m.Stable.Revision
 }
 
+// stranded tells whether the canaries are all that serves: to end them would leave nobody. A first release has nothing to go
+// back to anyway.
+func (m *machine) stranded() bool {
+	c := m.o.Cluster
+	if !c.Exists || c.Stopped || !c.Marker.Role.trial() || c.Deployment.Promoted || m.stableServes() {
+		return false
+	}
+	return slices.ContainsFunc(c.Allocs, func(a Alloc) bool { return a.Canary && a.Ready && !a.Ending && a.Address != "" })
+}
+
 // putBack takes the revision on trial out of Nomad: it registers the stable spec again, or stops a first release, which
 // has nothing to go back to. It tells whether that is still to be done.
 func (m *machine) putBack() (Reason, bool) {
@@ -55,6 +70,8 @@ func (m *machine) putBack() (Reason, bool) {
 	case m.ours(RoleFirst):
 		m.act(Action{Kind: ActStop, Job: m.Job, ModifyIndex: c.ModifyIndex})
 		return waiting("stopping the job: there is no earlier version to go back to"), true
+	case m.stranded():
+		return waiting("waiting for an allocation of %s to be ready", m.Stable.Revision), true
 	case c.Marker.Role.trial() && !c.Deployment.Promoted && c.Revision != m.Stable.Revision:
 		// This rollout's registration, or that of one it superseded.
 		m.act(Action{Kind: ActRegister, Registration: &Registration{
@@ -97,17 +114,25 @@ func (m *machine) finish() Reason {
 	return m.enter(Resting, Reason{Code: code, Text: fmt.Sprintf("%s %s: %s", end.Revision, end.Kind, end.Reason.Text)})
 }
 
+// good is the revision to go back to: on the way back from a promotion it is the one that comes again.
+func (m *machine) good() Revision {
+	if m.Phase == Reversing || (m.Phase == Blocked && m.Stuck == Reversing) {
+		return m.Canary.Revision
+	}
+	return m.Stable.Revision
+}
+
 // announce puts the revert and the issue into the outbox.
 func (m *machine) announce(end Outcome) {
 	task := Task{
-		Rollout: m.ID, At: m.now, Failed: m.Canary.Commit, Bad: end.Revision, Good: m.Stable.Revision, Reason: end.Reason,
+		Rollout: m.ID, At: m.now, Failed: m.Canary.Commit, Bad: end.Revision, Good: m.good(), Reason: end.Reason,
 		Step: m.Step + 1, Steps: len(m.Plan.Steps), Weight: m.reached(), Rollback: m.Plan.Rollback,
 		Verdicts: m.Verdicts, Requests: m.Evidence.Total, Errors: m.Evidence.Failed, Timeline: m.Timeline,
 	}
 	if !m.Opened {
 		task.Step = 0
 	}
-	if m.Plan.Rollback.Commit != CommitNone && !m.Stable.Revision.IsZero() {
+	if m.Plan.Rollback.Commit != CommitNone && !task.Good.IsZero() {
 		revert := task
 		revert.Kind, revert.Timeline, revert.Verdicts = TaskRevert, nil, nil
 		m.Outbox = append(m.Outbox, revert)
@@ -170,14 +195,8 @@ func (m *machine) blocked() Reason {
 		return m.reverse(m.Ending)
 	}
 	m.give(m.split(0, false))
-	_, acting := m.putBack()
-	switch settled := m.settled() && !acting; {
-	case !c.Exists, c.Stopped:
-		return m.finish()
-	case m.Stuck == Reversing && m.reverseMayGoOn(settled):
-		return m.enter(Reversing, Reason{Code: Restored, Text: fmt.Sprintf("%s became ready: the way back goes on", m.Canary.Revision)})
-	case settled && m.Stuck != Reversing:
-		return m.finish()
+	if why, free := m.unblocked(); free {
+		return why
 	}
 	if m.asked(CommandRetry) {
 		return m.retryWayBack()
@@ -190,7 +209,31 @@ func (m *machine) blocked() Reason {
 		}
 		return m.begin(phase, d, Reason{Code: Superseded, Text: fmt.Sprintf("the way back was blocked; Git asks for %s at %s", d.Revision, d.Commit.Short())})
 	}
-	return m.hold(StableUnready, "%s is not ready: what is ready serves. Mend it and run drover retry %s, or commit another revision", m.Stable.Revision, m.Release)
+	trusted := m.Stable.Revision
+	if m.Stuck == Reversing {
+		trusted = m.Canary.Revision
+	}
+	return m.hold(StableUnready, "%s is not ready: what is ready serves. Mend it and run drover retry %s, or commit another revision", trusted, m.Release)
+}
+
+// unblocked tells whether the way back has what it waited for, or nothing is left to go back to.
+func (m *machine) unblocked() (Reason, bool) {
+	c := m.o.Cluster
+	gone := !c.Exists || c.Stopped
+	if m.Stuck == Reversing {
+		// What was promoted serves, and nothing but the way back is to be put in its place.
+		switch {
+		case gone:
+			return m.reverseEnds(Reason{Code: StoppedByPerson, Text: "the job was stopped on the way back"}), true
+		case m.reverseMayGoOn(m.settled()):
+			return m.enter(Reversing, Reason{Code: Restored, Text: fmt.Sprintf("%s became ready: the way back goes on", m.Canary.Revision)}), true
+		}
+		return Reason{}, false
+	}
+	if _, acting := m.putBack(); gone || (!acting && m.settled()) {
+		return m.finish(), true
+	}
+	return Reason{}, false
 }
 
 // retryWayBack goes the way back that was blocked once more. One in reverse is registered anew.

@@ -64,11 +64,22 @@ func (m *machine) registerReverse() Reason {
 	if m.o.Unchanged == m.ID {
 		return m.reversed()
 	}
+	if m.ours(RoleRestore) {
+		m.Base = c.ModifyIndex
+	}
 	if m.Registered || c.ModifyIndex != m.Base {
 		return m.reverseEnds(Reason{Code: ForeignRegistration, Text: fmt.Sprintf("somebody else registered version %d of the job on the way back", c.Version)})
 	}
 	if !m.give(m.split(0, false)) {
 		return m.reverseDeadline(m.splitPending())
+	}
+	if c.Marker.Role == RoleReverse && c.Revision == m.Canary.Revision && c.Deployment.Status == DeploymentFailed {
+		// Registered a second time it would be no change to Nomad, and place nothing.
+		m.act(Action{Kind: ActRegister, Registration: &Registration{
+			Job: m.Job, Version: m.Stable.Version, ModifyIndex: m.Base,
+			Marker: Marker{Rollout: m.ID, Revision: m.Stable.Revision, Role: RoleRestore},
+		}})
+		return m.reverseDeadline(waiting("registering %s, which serves, before %s is tried again", m.Stable.Revision, m.Canary.Revision))
 	}
 	r := &Registration{
 		Job: m.Job, Version: m.Canary.Version, ModifyIndex: m.Base, Canaries: FullCanaries,
@@ -117,5 +128,6 @@ func (m *machine) reverseEnds(why Reason) Reason {
 	if m.Ending == nil {
 		return m.park(why.Code, why.Text)
 	}
+	m.Stable = Installed{Revision: m.Canary.Revision, Version: m.Canary.Version}
 	return m.finish()
 }

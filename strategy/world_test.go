@@ -141,6 +141,15 @@ func (w *world) observe() strategy.Observation {
 	return o
 }
 
+// ill makes all that is no canary fail its checks, or pass them again.
+func (w *world) ill(ill bool) {
+	for i := range w.allocs {
+		if !w.allocs[i].Canary {
+			w.allocs[i].Ready = !ill
+		}
+	}
+}
+
 func (w *world) cluster() *strategy.ClusterState {
 	c := &strategy.ClusterState{
 		Exists: len(w.specs) > 0, Stopped: w.stopped, ModifyIndex: w.index, Marker: w.marker, Count: count, Deployment: w.dep,

@@ -1,0 +1,207 @@
+package reconcile_test
+
+import (
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/drover-dev/drover/providers/sim"
+	"github.com/drover-dev/drover/strategy"
+)
+
+// rate is the requests a second of these stories.
+const rate = 400
+
+// quickPolicy makes a rollout of two short steps.
+const quickPolicy = `policy "standard" {
+  strategy "canary" {
+    weights = ["20%", "100%"]
+    bake    = "4s"
+  }
+  gate "errors" {
+    metric = "error_rate"
+    max    = "1%"
+  }
+}
+`
+
+// story is what people do to a release that runs 1.0.0, with the end that it must come to.
+type story struct {
+	name    string
+	version string // that the end is about
+	outcome strategy.OutcomeKind
+	stable  string
+	policy  string                                 // quickPolicy when empty
+	fresh   bool                                   // nothing was released before
+	before  func(w *world)                         // before the story, while nothing is damaged
+	begin   func(w *world)                         // a person releases the version when nil
+	during  func(w *world, once func(string) bool) // after every tick; once is true the first time for each word
+	done    func(w *world) bool                    // besides resting; the last outcome is of the version when nil
+}
+
+// colours switches at once, and lets the old version stand by.
+const colours = `policy "standard" {
+  strategy "blue-green" {
+    bake    = "3s"
+    standby = "6s"
+  }
+  smoke "home" {
+    path = "/"
+  }
+  gate "errors" {
+    metric = "error_rate"
+    max    = "1%"
+  }
+}
+`
+
+// inPhase acts once, when the release is in that phase.
+func inPhase(phase strategy.Phase, do func(w *world)) func(*world, func(string) bool) {
+	return func(w *world, once func(string) bool) {
+		if w.rollout(checkout).Phase == phase && once("acted") {
+			do(w)
+		}
+	}
+}
+
+func behaves(version string, b sim.Behaviour) func(*world) {
+	return func(w *world) {
+		w.nomad.SetBehaviour(func(t sim.Task) sim.Behaviour {
+			if t.Version == version {
+				return b
+			}
+			return sim.DemoBehaviour(t)
+		})
+	}
+}
+
+func failing(share float64) sim.Behaviour {
+	b := sim.DemoBehaviour(sim.Task{})
+	b.ErrorRate = share
+	return b
+}
+
+func releases(version string) func(*world) {
+	return func(w *world) { w.release(checkout, version) }
+}
+
+func stories() []story {
+	return []story{
+		{name: "promoted", version: "1.1.0", outcome: strategy.OutcomePromoted, stable: "1.1.0"},
+		{name: "rolled back", version: "1.2.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0"},
+		{name: "blue-green", version: "1.1.0", outcome: strategy.OutcomePromoted, stable: "1.1.0", policy: colours},
+		{
+			name: "fails in standby", version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", policy: colours,
+			during: inPhase(strategy.Standby, behaves("1.1.0", failing(0.2))),
+		},
+		{
+			name: "smoke fails", version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", policy: colours,
+			before: func(w *world) { w.smoke = "canary answered 503" },
+		},
+		{
+			name: "superseded", version: "1.1.1", outcome: strategy.OutcomePromoted, stable: "1.1.1",
+			begin: releases("1.1.0"), during: inPhase(strategy.Stepping, releases("1.1.1")),
+		},
+		{
+			name: "withdrawn", version: "1.1.0", outcome: strategy.OutcomeWithdrawn, stable: "1.0.0",
+			during: inPhase(strategy.Stepping, func(w *world) { w.repo.undo(person) }),
+		},
+		{name: "going back", version: "1.0.0", outcome: strategy.OutcomePromoted, stable: "1.0.0", before: upgrade, begin: func(w *world) { w.repo.undo(person) }},
+		{
+			name: "fails in promotion", version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", policy: partial,
+			during: inPhase(strategy.Promoting, behaves("1.1.0", failing(0.5))),
+		},
+		{name: "canary crashes", version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", before: behaves("1.1.0", sim.Behaviour{Crash: true})},
+		{name: "first release", version: "1.0.0", outcome: strategy.OutcomePromoted, stable: "1.0.0", fresh: true},
+		{name: "first release fails", version: "1.2.0", outcome: strategy.OutcomeCondemned, fresh: true},
+		{
+			name: "counts", version: "1.0.0", outcome: strategy.OutcomePromoted, stable: "1.0.0",
+			begin: func(w *world) {
+				w.repo.commit(person, "Five of them", map[string]string{jobspecPath(checkout): withCount(w.repo.content(jobspecPath(checkout)), "5")})
+			},
+			done: func(w *world) bool {
+				return w.rollout(checkout).Counts["api"] == 5 && *w.job(checkout).TaskGroups[0].Count == 5
+			},
+		},
+	}
+}
+
+// partial has one canary of three, so that the promotion replaces the others one after the other.
+const partial = `policy "standard" {
+  strategy "canary" {
+    weights  = ["20%", "100%"]
+    bake     = "4s"
+    canaries = 1
+  }
+  gate "errors" {
+    metric = "error_rate"
+    max    = "1%"
+  }
+}
+`
+
+// upgrade brings 1.1.0 to its promotion.
+func upgrade(w *world) {
+	w.release(checkout, "1.1.0")
+	if err := w.until(time.Minute, func() bool { return w.rests(checkout) && w.rollout(checkout).Stable.Revision.Version == "1.1.0" }); err != nil {
+		w.t.Fatalf("release 1.1.0: %v", err)
+	}
+}
+
+func withCount(jobspec, count string) string {
+	return regexp.MustCompile(`count += .*`).ReplaceAllString(jobspec, "count = "+count)
+}
+
+// prepare brings a world to where the story begins.
+func (s story) prepare(t testing.TB) *world {
+	t.Helper()
+	w := newWorld(t, rate)
+	policy := s.policy
+	if policy == "" {
+		policy = quickPolicy
+	}
+	w.repo.commit(person, "Go quickly", map[string]string{policyPath: policy})
+	if !s.fresh {
+		w.release(checkout, "1.0.0")
+		if err := w.until(time.Minute, func() bool { return w.rests(checkout) && w.rollout(checkout).Stable.Revision.Version == "1.0.0" }); err != nil {
+			t.Fatalf("release 1.0.0: %v", err)
+		}
+	}
+	w.tick() // A pass in which nothing is to be done.
+	if s.before != nil {
+		s.before(w)
+	}
+	return w
+}
+
+// run lets people do what the story says until its end, looking in every second.
+func (s story) run(w *world, look func()) error {
+	if s.begin == nil {
+		w.release(checkout, s.version)
+	} else {
+		s.begin(w)
+	}
+	said := map[string]bool{}
+	once := func(word string) bool { first := !said[word]; said[word] = true; return first }
+	w.tick()
+	err := w.until(5*time.Minute, func() bool {
+		if s.during != nil {
+			s.during(w, once)
+		}
+		look()
+		return w.rests(checkout) && s.over(w)
+	})
+	for range 3 {
+		w.tick() // The end is one that stays.
+		look()
+	}
+	return err
+}
+
+func (s story) over(w *world) bool {
+	if s.done != nil {
+		return s.done(w)
+	}
+	last := w.rollout(checkout).Last
+	return last.Revision.Version == s.version && last.Kind == s.outcome
+}
