@@ -22,6 +22,7 @@ type intent struct {
 	repository Repository
 	parse      func(ctx context.Context, source strategy.JobSource) (strategy.JobSpec, error)
 	load       Loader
+	measured   bool // there are metrics that gates may ask
 
 	refreshing sync.Mutex // one refresh at a time
 
@@ -41,7 +42,7 @@ type ask struct {
 }
 
 func newIntent(opts Options) *intent {
-	return &intent{repository: opts.Repository, parse: opts.Cluster.Parse, load: opts.Load, asked: map[string]ask{}}
+	return &intent{repository: opts.Repository, parse: opts.Cluster.Parse, load: opts.Load, measured: opts.Metrics != nil, asked: map[string]ask{}}
 }
 
 // desired is what Git asks for, or why that cannot be said.
@@ -201,6 +202,9 @@ func (i *intent) resolve(ctx context.Context, r strategy.Release) (*strategy.Des
 	d.Service, problem = ServiceOf(job, r.Traffic)
 	d.Release.Plan, d.Refusals = r.Plan.For(job, d.Service)
 	if problem != "" {
+		d.Refusals = append(d.Refusals, problem)
+	}
+	if problem := d.Release.Plan.Unanswered(); problem != "" && !i.measured {
 		d.Refusals = append(d.Refusals, problem)
 	}
 	return d, nil

@@ -24,6 +24,7 @@ type Options struct {
 	Repository Repository
 	Load       Loader
 	Cluster    Cluster
+	Metrics    Metrics            // nil: gates with queries of their own are refused
 	Routers    map[string]Traffic // by the name that releases use; "" is the default
 	Ledger     Ledger
 	Bookmark   Bookmark // nil: a branch that was forced while nobody looked is not noticed

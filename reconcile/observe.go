@@ -43,7 +43,25 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked) strategy.Ob
 		wait.Go(func() { l.observeTraffic(ctx, name, r, &o) })
 	}
 	wait.Wait()
+	l.observeGates(ctx, r, &o)
 	return o
+}
+
+// observeGates has the metrics answer the gates that ask by themselves. What they cannot answer is said, and takes nothing
+// from what the router has counted.
+func (l *Loop) observeGates(ctx context.Context, r strategy.Rollout, o *strategy.Observation) {
+	if l.opts.Metrics == nil || o.Sample == nil || r.AtRest() {
+		return
+	}
+	inquiry, asks := r.Inquiry(o.Cluster, o.Sample.At)
+	if !asks {
+		return
+	}
+	answers, err := l.opts.Metrics.Measure(ctx, inquiry)
+	o.Sample.Series, o.Sample.Gauges = append(o.Sample.Series, answers.Series...), answers.Gauges
+	if err != nil {
+		o.Sample.Lacks = err.Error()
+	}
 }
 
 func (l *Loop) observeTraffic(ctx context.Context, release string, r strategy.Rollout, o *strategy.Observation) {

@@ -157,6 +157,13 @@ type Meter interface {
 	Sample(ctx context.Context, release string) (strategy.Sample, error)
 }
 
+// Metrics answers the gates that have queries of their own.
+type Metrics interface {
+	// Measure returns series for the gates that count and values for the others, at the time of the inquiry. The error says
+	// what could not be answered, and why; what could be is returned with it. Nothing that is missing is a zero.
+	Measure(ctx context.Context, inquiry strategy.Inquiry) (strategy.Sample, error)
+}
+
 // Ledger keeps one record a release, with compare-and-set.
 type Ledger interface {
 	// Load is every record there is.

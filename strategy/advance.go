@@ -286,6 +286,9 @@ func (m *machine) unpassed() (Verdict, bool) {
 // blind says that the metrics are missing or old, when any gate needs them.
 func (m *machine) blind() (Reason, bool) {
 	age := m.now.Sub(m.Evidence.At)
+	if s := m.o.Sample; s != nil && s.Lacks != "" {
+		return m.hold(MetricsMissing, "metrics are missing: %s", s.Lacks), true
+	}
 	if len(m.Plan.Gates) == 0 || age <= stale {
 		return Reason{}, false
 	}

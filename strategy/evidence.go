@@ -18,6 +18,8 @@ type Sample struct {
 	// Every is how far apart the readings of its sources are, where that is not at any time: what is newer than that may
 	// not be in the sample yet.
 	Every time.Duration
+	// Lacks is why some gate could not be answered; "" when all could be.
+	Lacks string
 }
 
 // Series is what one source has counted for one track since it began to count.

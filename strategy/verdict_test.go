@@ -12,7 +12,12 @@ var (
 	errorGate   = strategy.Gate{Name: "errors", Metric: strategy.MetricErrorRate, Max: &strategy.Bound{Value: 0.01, Text: "1%"}, MaxVsStable: &strategy.Tolerance{Ratio: 1.5, Text: "1.5x"}}
 	pointsGate  = strategy.Gate{Name: "errors", Metric: strategy.MetricErrorRate, MaxVsStable: &strategy.Tolerance{Ratio: 1, Plus: 0.005, Text: "+0.5pp"}}
 	latencyGate = strategy.Gate{Name: "latency", Metric: strategy.MetricLatency, Quantile: 0.95, Max: &strategy.Bound{Value: 0.1, Text: "100ms"}, MaxVsStable: &strategy.Tolerance{Ratio: 1.2, Text: "+20%"}}
-	volumeGate  = strategy.Gate{Name: "volume", Metric: strategy.MetricRequests, Min: &strategy.Bound{Value: 500, Text: "500"}}
+	callsGate   = strategy.Gate{Name: "calls", Metric: strategy.MetricQuery, Query: &strategy.Query{Text: "q"}, MaxVsStable: &strategy.Tolerance{Ratio: 1.5, Text: "1.5x"}}
+	queueGate   = strategy.Gate{Name: "queue", Metric: strategy.MetricQuery, Query: &strategy.Query{Text: "q", Instant: true}, Max: &strategy.Bound{Value: 100, Text: "100"}}
+	cpuGate     = strategy.Gate{Name: "cpu", Metric: strategy.MetricCPU, MaxVsStable: &strategy.Tolerance{Ratio: 1, Plus: 0.1, Text: "+10pp"}}
+
+	handshakeGate = strategy.Gate{Name: "handshakes", Metric: strategy.MetricQuery, Query: &strategy.Query{Text: "q", Exposure: "e"}, Max: &strategy.Bound{Value: 0.02, Text: "2%"}}
+	volumeGate    = strategy.Gate{Name: "volume", Metric: strategy.MetricRequests, Min: &strategy.Bound{Value: 500, Text: "500"}}
 )
 
 // rollout has one gate judge what both tracks count in every window of a step that is one of its own, and returns the
@@ -22,6 +27,8 @@ type trial struct {
 	canary, stable strategy.Counters // in every window
 	windows        int
 	alone          bool
+	own            [2]strategy.Counters // of the gate's own query, for both tracks, in every window
+	value          [2]float64           // of the gate's own query, likewise
 }
 
 const perWindow = 5 // seconds
@@ -56,6 +63,13 @@ func (c trial) verdict(t *testing.T) strategy.Verdict {
 		if len(c.canary.Buckets) == 0 {
 			s.Bounds = nil
 		}
+		if g := c.gate; g.Query != nil && !g.Query.Instant {
+			for n, track := range []strategy.Track{strategy.Canary, strategy.Stable} {
+				own := strategy.Counters{Requests: c.own[n].Requests * float64(i), Errors: c.own[n].Errors * float64(i)}
+				s.Series = append(s.Series, strategy.Series{Source: "m", Since: start, Track: track, Gate: g.Name, Counters: own})
+			}
+		}
+		s.Gauges = []strategy.Gauge{{Gate: c.gate.Name, Track: strategy.Canary, Value: c.value[0]}, {Gate: c.gate.Name, Track: strategy.Stable, Value: c.value[1]}}
 		o.Sample = &s
 		r, _, _ = strategy.Advance(r, o, now)
 		if len(r.Verdicts) == 1 && r.Verdicts[0].State == strategy.Fail {
@@ -112,6 +126,14 @@ func TestJudge(t *testing.T) {
 		{"no histogram", trial{gate: latencyGate, canary: counters(200, 0), stable: counters(4000, 0), windows: 3}, strategy.Inconclusive, "p95 latency"},
 		{"volume missing", trial{gate: volumeGate, canary: counters(499, 0), windows: 1}, strategy.Inconclusive, "the canary took 499 of the 500 requests that are needed"},
 		{"volume reached", trial{gate: volumeGate, canary: counters(500, 500), windows: 1}, strategy.Pass, "the canary took 500 requests, 500 are needed"},
+		{"failed calls by the requests of the release", trial{gate: callsGate, canary: counters(200, 0), stable: counters(4000, 0), own: [2]strategy.Counters{counters(0, 40), counters(0, 40)}, windows: 10}, strategy.Fail, "calls 20.00%, limit 1.5x of stable's 1.00%"},
+		{"failed calls as often as on stable", trial{gate: callsGate, canary: counters(200, 0), stable: counters(4000, 0), own: [2]strategy.Counters{counters(0, 2), counters(0, 40)}, windows: 50}, strategy.Pass, "calls 1.00%, within 1.5x of stable"},
+		{"failed handshakes by handshakes", trial{gate: handshakeGate, canary: counters(200, 0), stable: counters(4000, 0), own: [2]strategy.Counters{counters(50, 10), counters(900, 9)}, windows: 10}, strategy.Fail, "handshakes 20.00%, limit 2%"},
+		{"a value within", trial{gate: queueGate, value: [2]float64{90, 50}, windows: 60}, strategy.Pass, "queue 90, within 100"},
+		{"a value beyond, for long enough", trial{gate: queueGate, value: [2]float64{150, 50}, windows: 60}, strategy.Fail, "queue 150, limit 100, in 3 readings one after another"},
+		{"a value beyond, once", trial{gate: queueGate, value: [2]float64{150, 50}, windows: 2}, strategy.Inconclusive, "queue 150, limit 100, in 1 readings"},
+		{"as busy as stable", trial{gate: cpuGate, value: [2]float64{0.55, 0.5}, windows: 60}, strategy.Pass, "use of the processor 55.00%, within +10pp of stable"},
+		{"busier than stable: that holds, and rolls nothing back", trial{gate: cpuGate, value: [2]float64{0.95, 0.2}, windows: 200}, strategy.Inconclusive, "use of the processor 95.00%, beyond +10pp of stable's 20.00% for good"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := test.trial.verdict(t)
@@ -164,5 +186,23 @@ func TestPlanFor(t *testing.T) {
 				t.Errorf("got %d steps and problems %q, want %d and %d", len(plan.Steps), problems, test.steps, test.problems)
 			}
 		})
+	}
+}
+
+// TestInquiry: gates that ask by themselves are told apart, and are given the allocations of each track.
+func TestInquiry(t *testing.T) {
+	w := newWorld("b", false)
+	w.register("b", strategy.Marker{Rollout: "web-1", Role: strategy.RoleCanary, Revision: revision("b")})
+	r := strategy.Rollout{Release: "web", ID: "web-1", Phase: strategy.Stepping, Opened: true, Plan: strategy.Plan{Gates: []strategy.Gate{errorGate, queueGate, cpuGate}}}
+	o := w.observe()
+	got, asks := r.Inquiry(o.Cluster, start)
+	if !asks || len(got.Gates) != 2 || len(got.Canary) != count || len(got.Stable) != count || got.Canary[0][:1] != "b" || got.Stable[0][:1] != "a" {
+		t.Errorf("got %+v, %t", got, asks)
+	}
+	if why := r.Plan.Unanswered(); !strings.Contains(why, `gate "queue"`) || !strings.Contains(why, "drover.hcl") {
+		t.Errorf("got %q", why)
+	}
+	if why := (strategy.Plan{Gates: []strategy.Gate{errorGate}}).Unanswered(); why != "" {
+		t.Errorf("got %q for a plan that asks nothing", why)
 	}
 }

@@ -27,6 +27,7 @@ type config struct {
 	Nomad    *nomadConfig   `hcl:"nomad,block"`
 	Routers  []routerConfig `hcl:"router,block"`
 	HTTP     *httpConfig    `hcl:"http,block"`
+	Metrics  *metricsConfig `hcl:"metrics,block"`
 	GitHub   *githubConfig  `hcl:"github,block"`
 	Limits   *limitsConfig  `hcl:"limits,block"`
 	Prune    bool           `hcl:"prune,optional"` // stop the jobs of releases that are deleted from Git
@@ -141,6 +142,7 @@ func (c *config) complete(dir string) hcl.Diagnostics {
 	diags = append(diags, c.HTTP.complete()...)
 	diags = append(diags, c.GitHub.complete()...)
 	diags = append(diags, c.Limits.check()...)
+	diags = append(diags, c.Metrics.complete(dir)...)
 	return append(diags, c.checkRouters()...)
 }
 

@@ -40,8 +40,12 @@ func realStage(ctx context.Context, dir, nomadBinary, service string, logger *sl
 	s := &stage{
 		about: fmt.Sprintf("a real Nomad agent at %s, drover proxy as a job on it, and %d real requests/s.", agent.Address, realRPS),
 		policy: func(text string) string {
-			// Minutes would be too long to watch: shorter bakes, and as many requests as they can bring.
-			return strings.NewReplacer(`bake    = "5m"`, `bake    = "`+realBake+`"`, `min    = 500`, `min    = 100`).Replace(text)
+			// Minutes would be too long to watch: shorter bakes, heavier weights, and a margin to pass that as many requests can
+			// show as come in them.
+			return strings.NewReplacer(
+				`bake    = "5m"`, `bake    = "`+realBake+`"`, `min    = 500`, `min    = 100`, `"5%", "25%", "50%", "100%"`, `"20%", "50%", "100%"`,
+				`max_vs_stable = "1.5x"`, `max_vs_stable = "1.5x"`+"\n    promote_vs_stable = \"2x+2pp\"",
+			).Replace(text)
 		},
 		step:     func(ctx context.Context) (time.Time, error) { return time.Now(), pause(ctx, 250*time.Millisecond) },
 		answered: users.answered,

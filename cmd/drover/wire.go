@@ -48,8 +48,12 @@ func wire(c *config, logger *slog.Logger, registry prometheus.Registerer) (recon
 	if err != nil {
 		return reconcile.Options{}, err
 	}
+	metrics, err := wireMetrics(c.Metrics)
+	if err != nil {
+		return reconcile.Options{}, err
+	}
 	options := reconcile.Options{
-		Instance: c.Instance, Poll: c.Git.poll, Repository: repository, Load: loader(c.Git.Path),
+		Metrics: metrics, Instance: c.Instance, Poll: c.Git.poll, Repository: repository, Load: loader(c.Git.Path),
 		Cluster: nomad.New(client, nomad.Options{Instance: c.Instance, Namespace: c.Nomad.Namespace, Logger: logger}),
 		Routers: routers, Ledger: ledger, Bookmark: ledger, Prober: probe.New(probe.Options{Logger: logger}),
 		Limits: c.limits(), Prune: c.Prune, Logger: logger, Registerer: registry,
