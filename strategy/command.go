@@ -96,7 +96,7 @@ func Unobeyed(kind CommandKind, r Rollout) string {
 	switch kind {
 	case CommandPause:
 		if r.Paused == "" {
-			return "there is nothing to pause: " + string(r.Phase)
+			return "there is nothing to pause: " + r.standing()
 		}
 	case CommandResume:
 		if r.Paused != "" {
@@ -104,7 +104,7 @@ func Unobeyed(kind CommandKind, r Rollout) string {
 		}
 	case CommandAbort:
 		if !r.isAborted() {
-			return "there is no rollout that can be aborted: " + string(r.Phase)
+			return "there is no rollout that can be aborted: " + r.standing()
 		}
 	case CommandRetry:
 		if r.Phase == Resting {
@@ -131,4 +131,22 @@ func (r Rollout) isAborted() bool {
 func (r Rollout) isApproved() bool {
 	n := len(r.Timeline)
 	return n > 0 && r.Timeline[n-1].At.Equal(r.Seen) && strings.Contains(r.Timeline[n-1].Reason.Text, approved)
+}
+
+// standing is the phase in words, for who asks for what does not fit it.
+func (r Rollout) standing() string {
+	switch r.Phase {
+	case Placing, Stepping, Standby:
+		return "a rollout is under way: " + r.Reason.Text
+	case First:
+		return "it is a first release, which has no steps"
+	case Promoting:
+		return "it is being promoted"
+	case Restoring, Reversing:
+		return "it is on its way back already"
+	case Blocked:
+		return "it is blocked: " + r.Reason.Text
+	case Resting:
+	}
+	return "it rests: " + r.Reason.Text
 }

@@ -71,6 +71,10 @@ func readRollouts(ctx context.Context, conf *config) ([]strategy.Rollout, error)
 }
 
 func printTable(out io.Writer, rollouts []strategy.Rollout, now time.Time) {
+	if len(rollouts) == 0 {
+		fmt.Fprintln(out, "Nothing is recorded yet: drover run records a release when it first sees it.")
+		return
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "RELEASE\tSTABLE\tCANARY\tPHASE\tWEIGHT\tFOR\tREASON")
 	for _, r := range rollouts {
@@ -106,22 +110,29 @@ func age(since, now time.Time) string {
 	if since.IsZero() {
 		return "-"
 	}
-	return now.Sub(since).Round(time.Second).String()
+	return ageText(now.Sub(since))
 }
 
 func printRollout(out io.Writer, r strategy.Rollout, now time.Time) {
 	fmt.Fprintf(out, "%s (job %s)\n", r.Release, r.Job)
 	fmt.Fprintf(out, "  phase   %s, for %s\n", phaseText(r), age(r.Since, now))
-	fmt.Fprintf(out, "  stable  %s\n", r.Stable.Revision)
+	stable := "none yet"
+	if r.Stable != (strategy.Installed{}) {
+		stable = r.Stable.Revision.String()
+	}
+	fmt.Fprintf(out, "  stable  %s\n", stable)
 	if !r.AtRest() {
 		fmt.Fprintf(out, "  canary  %s at %s, by %s %q\n", r.Canary.Revision, r.Weight, r.Canary.Commit.Short(), r.Canary.Commit.Subject)
 	}
 	fmt.Fprintf(out, "  reason  %s\n", r.Reason.Text)
-	if r.Hold != nil {
+	switch {
+	case r.Hold != nil && r.Hold.Reason.Text == r.Reason.Text:
+		fmt.Fprintf(out, "  held    for %s\n", age(r.Hold.Since, now))
+	case r.Hold != nil:
 		fmt.Fprintf(out, "  held    for %s: %s\n", age(r.Hold.Since, now), r.Hold.Reason.Text)
 	}
 	for _, t := range r.Outbox {
-		fmt.Fprintf(out, "  waiting to be done: %s for %s\n", t.Kind, t.Bad)
+		fmt.Fprintf(out, "  to do   %s for %s\n", t.Kind, t.Bad)
 	}
 	if len(r.Verdicts) > 0 {
 		fmt.Fprintln(out, "\ngates")

@@ -28,3 +28,15 @@ func short(d time.Duration) string {
 	}
 	return text
 }
+
+// ageText is a time gone by, as exactly as people want it: "42s", "3m10s", "5h12m", "9d4h".
+func ageText(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d >= 2*day:
+		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+	case d >= time.Hour:
+		return short(d.Truncate(time.Minute))
+	}
+	return short(d.Round(time.Second))
+}
