@@ -196,8 +196,14 @@ func (m *machine) ours(role Role) bool {
 	return c != nil && c.Marker.Rollout == m.ID && c.Marker.Role == role
 }
 
-// arrived says that Nomad has our registration of the revision on trial.
-func (m *machine) arrived() { m.Registered, m.Placed = true, m.o.Cluster.Version }
+// arrived says that Nomad has our registration of the revision on trial. The deadline of placing runs from here: what kept
+// us from registering, such as a router that was away, is not the revision's fault.
+func (m *machine) arrived() {
+	if !m.Registered && (m.Phase == Placing || m.Phase == First) {
+		m.Since = m.now
+	}
+	m.Registered, m.Placed = true, m.o.Cluster.Version
+}
 
 // deadline is when placing has taken too long, Nomad's own deadline included.
 func (m *machine) deadline() time.Duration {
