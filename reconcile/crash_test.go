@@ -150,7 +150,11 @@ func (w *world) outcome() outcome {
 		w.t.Fatalf("read the split: %v", err)
 	}
 	split := state.Splits[0]
-	o.Split = fmt.Sprintf("%s to %d canaries, rest to %d stable, resting %t", split.Weight, len(split.Canary), len(split.Stable), split.Resting)
+	stable := fmt.Sprint(len(split.Stable))
+	if split.Resting {
+		stable = "what is" // At rest the router follows the allocations by itself.
+	}
+	o.Split = fmt.Sprintf("%s to %d canaries, rest to %s stable, resting %t", split.Weight, len(split.Canary), stable, split.Resting)
 	for _, sha := range w.repo.drover {
 		subject, _, _ := strings.Cut(w.repo.commits[sha].message, "\n")
 		o.Reverts = append(o.Reverts, subject)
@@ -208,6 +212,9 @@ func (c calm) disturbances() (all []disturbance) {
 		}
 		for n := range c.calls[call] {
 			for _, d := range damages {
+				if takesTime := d == hang || d == away || d == handover; takesTime && slices.Contains(c.blink, providerOf(call)) {
+					continue
+				}
 				all = append(all, disturbance{c, point{call, n + 1}, d})
 			}
 		}

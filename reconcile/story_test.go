@@ -36,6 +36,7 @@ type story struct {
 	before  func(w *world)                         // before the story, while nothing is damaged
 	begin   func(w *world)                         // a person releases the version when nil
 	during  func(w *world, once func(string) bool) // after every tick; once is true the first time for each word
+	blink   []string                               // providers whose absence, or a pause at whose calls, outlasts what the story is about
 	done    func(w *world) bool                    // besides resting; the last outcome is of the version when nil
 }
 
@@ -91,7 +92,7 @@ func stories() []story {
 		{name: "rolled back", version: "1.2.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0"},
 		{name: "blue-green", version: "1.1.0", outcome: strategy.OutcomePromoted, stable: "1.1.0", policy: colours},
 		{
-			name: "fails in standby", version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", policy: colours,
+			name: "fails in standby", blink: []string{"meter"}, version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", policy: colours,
 			during: inPhase(strategy.Standby, behaves("1.1.0", failing(0.2))),
 		},
 		{
@@ -103,17 +104,17 @@ func stories() []story {
 			begin: releases("1.1.0"), during: inPhase(strategy.Stepping, releases("1.1.1")),
 		},
 		{
-			name: "withdrawn", version: "1.1.0", outcome: strategy.OutcomeWithdrawn, stable: "1.0.0",
+			name: "withdrawn", blink: []string{"repository"}, version: "1.1.0", outcome: strategy.OutcomeWithdrawn, stable: "1.0.0",
 			during: inPhase(strategy.Stepping, func(w *world) { w.repo.undo(person) }),
 		},
 		{name: "going back", version: "1.0.0", outcome: strategy.OutcomePromoted, stable: "1.0.0", before: upgrade, begin: func(w *world) { w.repo.undo(person) }},
 		{
-			name: "fails in promotion", version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", policy: partial,
+			name: "fails in promotion", blink: []string{"meter", "cluster", "router", "ledger", "repository", "bookmark"}, version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", policy: partial,
 			during: inPhase(strategy.Promoting, behaves("1.1.0", failing(0.5))),
 		},
 		{name: "canary crashes", version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", before: behaves("1.1.0", sim.Behaviour{Crash: true})},
 		{name: "first release", version: "1.0.0", outcome: strategy.OutcomePromoted, stable: "1.0.0", fresh: true},
-		{name: "first release fails", version: "1.2.0", outcome: strategy.OutcomeCondemned, fresh: true},
+		{name: "first release fails", blink: []string{"meter"}, version: "1.2.0", outcome: strategy.OutcomeCondemned, fresh: true},
 		{
 			name: "counts", version: "1.0.0", outcome: strategy.OutcomePromoted, stable: "1.0.0",
 			begin: func(w *world) {

@@ -66,6 +66,9 @@ func (m *machine) openFirst(last Step) Reason {
 	if !m.give(m.split(Full, false)) {
 		return m.splitPending()
 	}
+	if why, blind := m.blind(); blind {
+		return why
+	}
 	if m.Baked += m.dt; m.Baked < last.Bake {
 		return Reason{Code: Baking, Text: fmt.Sprintf("first release, all traffic, baked %s of %s", m.Baked.Round(time.Second), last.Bake)}
 	}
