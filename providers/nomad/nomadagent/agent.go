@@ -34,7 +34,7 @@ var stateDirs = []string{"state", "alloc", "mounts", "data"}
 // Agent is a Nomad agent that runs.
 type Agent struct {
 	Address string // of its HTTP API, http://127.0.0.1:port
-	Node    string // id of its client
+	Node    string // id of its client; "" of a server alone
 	Token   string // that may do anything; "" where ACLs are off
 
 	kind    kind
@@ -86,9 +86,10 @@ func StartWithACL(ctx context.Context, dir, binary string) (*Agent, error) {
 	return start(ctx, &Agent{kind: forgetful, acl: true, dir: dir, binary: binary})
 }
 
-// StartDurable is as Start, but what the agent knows is on disk: it outlives Halt, and so do the tasks.
-func StartDurable(ctx context.Context, dir, binary string) (*Agent, error) {
-	return start(ctx, &Agent{kind: durable, dir: dir, binary: binary})
+// StartServer starts an agent that takes no allocations itself: others join it. What it knows is on disk, and outlives
+// Halt.
+func StartServer(ctx context.Context, dir, binary string) (*Agent, error) {
+	return start(ctx, &Agent{kind: server, dir: dir, binary: binary})
 }
 
 // Join starts another client of the agent's server, with its state below dir. It is stopped by itself, before the agent.
@@ -161,7 +162,7 @@ func (a *Agent) launch() error {
 	return nil
 }
 
-// waitReady waits until there is a leader and the agent's own node takes allocations.
+// waitReady waits until there is a leader and the agent's own node, if it is one, takes allocations.
 func (a *Agent) waitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -169,6 +170,9 @@ func (a *Agent) waitReady(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		nodes, err := a.nodes(ctx)
+		if a.kind == server && err == nil {
+			return nil // Only with a leader is the question answered.
+		}
 		for _, node := range nodes {
 			if node.Name == a.name && node.Status == "ready" && node.Drivers["raw_exec"] != nil && node.Drivers["raw_exec"].Healthy {
 				a.Node = node.ID

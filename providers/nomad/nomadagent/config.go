@@ -13,7 +13,7 @@ type kind int
 
 const (
 	forgetful kind = iota // server and client, all that they know in memory
-	durable               // server and client, with it on disk
+	server                // a server alone, with it on disk
 	joined                // a client of another agent's server
 )
 
@@ -41,7 +41,8 @@ plugin "raw_exec" {
 }
 
 %sclient {
-  enabled           = true
+  enabled           = %t
+  network_interface = "lo"
   state_dir         = %q
   alloc_dir         = %q
   alloc_mounts_dir  = %q
@@ -54,16 +55,23 @@ plugin "raw_exec" {
     "fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean,vault,consul,cni_plugins,bridge"
   }
 }
-`, a.name, filepath.Join(a.dir, "data"), a.acl, a.ports.http, a.ports.rpc, a.ports.serf, a.serverConfig(),
+`, a.name, filepath.Join(a.dir, "data"), a.acl, a.ports.http, a.ports.rpc, a.ports.serf, a.serverConfig(), a.kind != server,
 		filepath.Join(a.dir, "state"), filepath.Join(a.dir, "alloc"), filepath.Join(a.dir, "mounts"),
 		a.ports.dynamic, a.ports.dynamic+dynamicPorts-1, a.serversConfig())
 }
 
 func (a *Agent) serverConfig() string {
-	if a.kind != durable {
-		return ""
+	// A server that was away for a while must not take its nodes for lost, since it did not hear of them.
+	const patient = "server {\n  heartbeat_grace  = \"1m\"\n%s}\n\n"
+	const advertise = "advertise {\n  http = \"127.0.0.1\"\n  rpc  = \"127.0.0.1\"\n  serf = \"127.0.0.1\"\n}\n\n"
+	switch a.kind {
+	case server:
+		return advertise + fmt.Sprintf(patient, "  enabled          = true\n  bootstrap_expect = 1\n")
+	case joined:
+		return advertise
+	case forgetful:
 	}
-	return "server {\n  enabled          = true\n  bootstrap_expect = 1\n}\n\n"
+	return fmt.Sprintf(patient, "")
 }
 
 // serversConfig tells a client that joins where its server is.

@@ -21,11 +21,12 @@ func (a *Agent) signal(what string, s syscall.Signal) error {
 	return nil
 }
 
-// Halt kills a durable agent, or one that joined, as a machine that loses its power does, save that its tasks go on.
-// Restart brings it back.
+// Halt kills a server, or an agent that joined, as a machine does that loses its power; the tasks go on. Restart brings
+// it back. An agent that is both at once would end the tasks of the client when it comes back: it registers their
+// services with a server that has no leader yet, and takes the refusal for a failed start.
 func (a *Agent) Halt() error {
 	if a.kind == forgetful {
-		return errors.New("halt nomad: this agent would forget everything: use StartDurable")
+		return errors.New("halt nomad: this agent would forget everything: use StartServer")
 	}
 	if err := a.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("halt nomad: %w", err)
