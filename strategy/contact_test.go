@@ -22,3 +22,37 @@ func TestFirstContactWaitsForDeployment(t *testing.T) {
 		t.Errorf("got %s on %s, %s, want a rollout from what was deployed", r.Phase, r.Stable.Revision, why.Text)
 	}
 }
+
+// TestRolloutGoesOnFromWhatRuns has somebody register another version in mid-rollout, and Drover go on: what runs beside
+// the canaries from then on is what is put back when they fail.
+func TestRolloutGoesOnFromWhatRuns(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		ask     string
+		command *strategy.Command
+		status  strategy.DeploymentStatus
+		want    string // the stable revision
+		phase   strategy.Phase
+	}{
+		{"retry", "b", &strategy.Command{Kind: strategy.CommandRetry, By: "robin"}, strategy.DeploymentSuccessful, "x", strategy.Placing},
+		{"commit", "c", nil, strategy.DeploymentSuccessful, "x", strategy.Placing},
+		{"commit while theirs is under way", "c", nil, strategy.DeploymentRunning, "a", strategy.Stepping},
+		{"nothing", "b", nil, strategy.DeploymentSuccessful, "a", strategy.Stepping},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(test.ask, false)
+			w.command = test.command
+			o := w.observe()
+			o.Cluster.Version, o.Cluster.ModifyIndex, o.Cluster.Marker = 2, 99, strategy.Marker{}
+			o.Cluster.Revision, o.Cluster.Deployment.Status = revision("x"), test.status
+			r := strategy.Rollout{
+				Release: "web", Job: job, Phase: strategy.Stepping, ID: "r", Since: w.now, Seen: w.now, Registered: true, Base: 10, Plan: w.plan,
+				Stable: strategy.Installed{Revision: revision("a")}, Canary: strategy.Trial{Revision: revision("b"), Service: service},
+			}
+			r, _, why := strategy.Advance(r, o, w.now.Add(time.Second))
+			if r.Stable.Revision != revision(test.want) || r.Phase != test.phase {
+				t.Errorf("got %s on %s (%s), want %s on %s", r.Phase, r.Stable.Revision, why.Text, test.phase, test.want)
+			}
+		})
+	}
+}

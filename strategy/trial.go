@@ -14,6 +14,11 @@ func (m *machine) gitMoved() (Reason, bool) {
 	if m.o.Cluster == nil {
 		return m.nomadAway(), true
 	}
+	if m.meddled() {
+		if why, underWay := m.takeOver(); underWay {
+			return why, true
+		}
+	}
 	why := Reason{Code: Superseded, Text: fmt.Sprintf("%s supersedes %s at %s", d.Revision, m.Canary.Revision, m.Weight)}
 	m.Last = Outcome{Kind: OutcomeSuperseded, Revision: m.Canary.Revision, Reason: why, At: m.now}
 	return m.begin(m.Phase.again(), d, why), true
@@ -149,17 +154,25 @@ func (m *machine) settled() bool {
 	return (serving >= c.Count || m.service() == "") && c.Deployment.Status != DeploymentRunning
 }
 
+// meddled tells whether somebody else registered what is live since the rollout began.
+func (m *machine) meddled() bool {
+	return !m.ours(RoleCanary) && (m.Registered || m.o.Cluster.ModifyIndex != m.Base)
+}
+
 // foreign holds when somebody else registered the job in mid-rollout; a stopped job ends the rollout.
 func (m *machine) foreign() (Reason, bool) {
 	c := m.o.Cluster
 	switch {
 	case !c.Exists, c.Stopped:
 		return m.park(StoppedByPerson, "the job was stopped in mid-rollout"), true
-	case m.ours(RoleCanary), !m.Registered && c.ModifyIndex == m.Base:
+	case !m.meddled():
 		return Reason{}, false
 	}
 	m.shut()
 	if d := m.o.Desired; d != nil && m.asked(CommandRetry) {
+		if why, underWay := m.takeOver(); underWay {
+			return why, true
+		}
 		return m.begin(m.Phase.again(), d, Reason{Code: Started, Text: fmt.Sprintf("%s once more, as %s asks", d.Revision, m.o.Command.By)}), true
 	}
 	if m.Ran > m.Plan.MaxDuration {
