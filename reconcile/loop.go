@@ -258,8 +258,17 @@ func (l *Loop) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the ledger: %w", err)
 	}
+	stored := map[string]bool{}
 	for _, r := range records {
 		l.releases[r.Rollout.Release] = &tracked{record: r, stored: r.Rollout}
+		stored[r.Rollout.Release] = true
+	}
+	for name, t := range l.releases {
+		if !stored[name] && t.record.Index != 0 {
+			// It vanished under our hands. What it said is known here, and is written again.
+			l.log.Warn("record vanished from the ledger", "release", name)
+			t.record.Index, t.stored, t.restingOn = 0, strategy.Rollout{}, ""
+		}
 	}
 	l.loaded, l.slots = true, nil
 	return nil

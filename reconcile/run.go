@@ -23,7 +23,8 @@ const (
 // Run makes passes until ctx is done: at every poll of the repository, every second while anything is in motion, and
 // whenever Nomad says that a job in motion changed. It returns when everything it started has ended.
 func (l *Loop) Run(ctx context.Context) {
-	l.loaded, l.headsRead, l.polled = false, false, time.Time{} // Others may have led meanwhile.
+	// Others may have led meanwhile.
+	l.loaded, l.headsRead, l.polled, l.releases = false, false, time.Time{}, map[string]*tracked{}
 	watches := map[string]context.CancelFunc{}
 	var group sync.WaitGroup
 	defer group.Wait()

@@ -52,6 +52,7 @@ var update = flag.Bool("update", false, "write the histories of the scenarios an
 //	count NAME N                       a person commits another count of the release's job
 //	instance NAME                      another Drover, with a ledger of its own, takes the place of this one
 //	forget                             the ledger is lost while Drover is away
+//	wipe                               the records vanish under Drover's hands
 //	restart                            Drover ends, and another one starts on the same ledger
 //
 // The history that follows it is what people see of it.
@@ -186,7 +187,7 @@ func (s *scenario) play(line string) error {
 		"behave": {2, s.behave}, "lose": {2, s.loseAlloc}, "crash": {2, s.crashAlloc}, "nodes": {1, s.setNodes}, "load": {1, s.setLoad},
 		"nomad": {1, s.setNomad}, "git": {1, s.setGit}, "forge": {1, s.setForge}, "router": {1, s.setRouter}, "meter": {1, s.setMeter}, "register": {2, s.registerByHand}, "person": {2, s.command}, "rollback": {1, s.rollback}, "smoke": {1, s.setSmoke}, "stop": {1, s.stopByHand},
 		"force": {4, s.forceBranch}, "accept-head": {0, s.acceptHead}, "limits": {2, s.setLimits}, "prune": {1, s.setPrune}, "scale": {3, s.scaleByHand},
-		"instance": {1, s.otherInstance}, "forget": {0, s.forget}, "count": {2, s.commitCount},
+		"instance": {1, s.otherInstance}, "forget": {0, s.forget}, "wipe": {0, s.wipe}, "count": {2, s.commitCount},
 	}
 	known, ok := verbs[verb]
 	switch {
@@ -473,6 +474,13 @@ func (s *scenario) commitCount(args []string) error {
 func (s *scenario) forget([]string) error {
 	s.ledger = newLedger()
 	s.restart()
+	return nil
+}
+
+func (s *scenario) wipe([]string) error {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	clear(s.ledger.records)
 	return nil
 }
 
