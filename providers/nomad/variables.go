@@ -61,14 +61,15 @@ func readEach(ctx context.Context, client *api.Client, namespace string, list []
 	return found, nil
 }
 
-// The bounds between tries while Nomad is away.
+// The bounds between tries while Nomad is away. The longer one is how late a router may learn, after an outage, that a
+// canary is to have no traffic.
 const (
 	firstPause = time.Second
-	lastPause  = 30 * time.Second
+	lastPause  = 4 * time.Second
 )
 
 // follow calls read with the index to wait for, again and again until ctx is done: a blocking query by each call. read
-// returns the next index. While it fails it is tried again after a pause that grows to half a minute.
+// returns the next index. While it fails it is tried again after a pause that grows to lastPause.
 func follow(ctx context.Context, read func(index uint64) (uint64, error), failed func(error)) error {
 	index, pause := uint64(0), firstPause
 	for {
