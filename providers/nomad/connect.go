@@ -54,10 +54,8 @@ func Connect(config Config) (*api.Client, error) {
 	override(&c.TLSConfig.TLSServerName, config.TLSServerName)
 	c.TLSConfig.Insecure = c.TLSConfig.Insecure || config.Insecure
 	c.HttpClient = config.HTTPClient
-	if config.TokenFile != "" {
-		if err := readTokenFrom(c, config.TokenFile); err != nil {
-			return nil, fmt.Errorf("connect to nomad: %w", err)
-		}
+	if err := wrapTransport(c, config.TokenFile); err != nil {
+		return nil, fmt.Errorf("connect to nomad: %w", err)
 	}
 	client, err := api.NewClient(c)
 	if err != nil {
@@ -72,26 +70,36 @@ func override(field *string, value string) {
 	}
 }
 
-// readTokenFrom makes every request carry the token that the file holds at that moment.
-func readTokenFrom(c *api.Config, path string) error {
-	tokens := &tokenTransport{path: path}
-	if _, err := tokens.read(); err != nil {
-		return err
-	}
-	c.SecretID = ""
+// wrapTransport keeps a server that is behind from being believed, and, where there is a token file, makes every request
+// carry the token that it holds at that moment.
+func wrapTransport(c *api.Config, tokenFile string) error {
+	wrapped := http.Client{}
 	if c.HttpClient != nil {
-		wrapped := *c.HttpClient
-		tokens.next = wrapped.Transport
-		wrapped.Transport = tokens
-		c.HttpClient = &wrapped
-		return nil
+		wrapped = *c.HttpClient
 	}
-	transport, err := newTransport(c)
-	if err != nil {
-		return err
+	next := wrapped.Transport
+	switch {
+	case next != nil:
+	case c.HttpClient != nil:
+		next = http.DefaultTransport
+	default:
+		transport, err := newTransport(c)
+		if err != nil {
+			return err
+		}
+		next = transport
 	}
-	tokens.next = transport
-	c.HttpClient = &http.Client{Transport: tokens}
+	next = newSteadyTransport(next)
+	if tokenFile != "" {
+		tokens := &tokenTransport{path: tokenFile, next: next}
+		if _, err := tokens.read(); err != nil {
+			return err
+		}
+		c.SecretID = ""
+		next = tokens
+	}
+	wrapped.Transport = next
+	c.HttpClient = &wrapped
 	return nil
 }
 
