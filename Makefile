@@ -100,6 +100,10 @@ torture: need-git ## Every failure of every call of every story on the simulated
 integration: need-git need-balancers $(BIN)/nomad ## The conformance suites and stories on a real Nomad
 	@cd integration && DROVER_NOMAD=$(BIN)/nomad go test -count=1 -timeout 20m ./...
 
+.PHONY: torture
+torture: need-git $(BIN)/nomad ## Rollouts on a real Nomad, disturbed in every phase in every way (half an hour)
+	@cd integration && DROVER_NOMAD=$(BIN)/nomad go test -count=1 -v -timeout 90m -run 'Killed|LedgerLost|NomadFrozen|NomadRestarted|CompetingPusher|NodeDrain|NoCapacity' . -torture
+
 .PHONY: vet
 vet:
 	@for module in $(MODULES); do (cd $$module && go vet ./...); done

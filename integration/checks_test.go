@@ -153,6 +153,14 @@ func (s *story) nobodyFailed(since time.Time, save ...string) {
 	}
 }
 
+// onlyUnderWayFailed holds that no more requests failed than can have been under way to processes that somebody killed.
+func (s *story) onlyUnderWayFailed() {
+	s.t.Helper()
+	if failed, all := s.users.count(time.Time{}, time.Time{}, func(a answer) bool { return a.failed }); failed > userWorkers {
+		s.t.Errorf("%d of %d requests failed, want at most the %d that can have been under way", failed, all, userWorkers)
+	}
+}
+
 // neverAsked holds that no request reached a version since a moment.
 func (s *story) neverAsked(version string, since time.Time) {
 	s.t.Helper()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -193,4 +194,26 @@ func (s *story) report() {
 	_, out, said := command(s.t, "status", "-config", s.config, s.name)
 	s.t.Logf("drover status %s:\n%s%s", s.name, out, said)
 	s.t.Logf("the end of drover's log:\n%s", s.drover.tail(100))
+	s.t.Logf("the proxy's log:\n%s", s.proxyLog())
+	if s.users != nil {
+		s.t.Logf("requests that failed:\n%s", s.users.failures())
+	}
+}
+
+// proxyLog is what the proxy said, as far as its node can be asked.
+func (s *story) proxyLog() string {
+	stubs, _, err := s.jobs().Allocations(s.proxyJob(), false, nil)
+	if err != nil || len(stubs) == 0 {
+		return fmt.Sprintf("no allocation: %v", err)
+	}
+	log, err := s.agent.Client().AllocFS().Cat(&api.Allocation{ID: stubs[0].ID}, "alloc/logs/proxy.stderr.0", nil)
+	if err != nil {
+		return err.Error()
+	}
+	defer log.Close()
+	text, err := io.ReadAll(io.LimitReader(log, 64<<10))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }

@@ -1,8 +1,12 @@
 package integration_test
 
 import (
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -77,11 +81,12 @@ func (u *users) ask() answer {
 	}
 	defer response.Body.Close()
 	seen.version = response.Header.Get("X-Version")
-	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
 		seen.failed, seen.what = true, err.Error()
 	}
 	if response.StatusCode >= http.StatusInternalServerError {
-		seen.failed, seen.what = true, response.Status
+		seen.failed, seen.what = true, response.Status+": "+strings.TrimSpace(string(body))
 	}
 	return seen
 }
@@ -106,4 +111,21 @@ func (u *users) count(from, to time.Time, such func(answer) bool) (of, all int) 
 func (u *users) answered(version string, since time.Time) int {
 	n, _ := u.count(since, time.Time{}, func(a answer) bool { return a.version == version })
 	return n
+}
+
+// failures says how many requests failed in which second, and how.
+func (u *users) failures() string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	seen := map[string]int{}
+	for _, a := range u.answers {
+		if a.failed {
+			seen[fmt.Sprintf("%s of version %q: %s", a.asked.UTC().Format(time.TimeOnly), a.version, a.what)]++
+		}
+	}
+	var lines []string
+	for _, line := range slices.Sorted(maps.Keys(seen)) {
+		lines = append(lines, fmt.Sprintf("%4d at %s", seen[line], line))
+	}
+	return strings.Join(lines, "\n")
 }
