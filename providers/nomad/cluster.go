@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/nomad/api"
 )
@@ -25,6 +26,7 @@ type Cluster struct {
 	mu          sync.Mutex
 	revisions   map[versionKey]known              // what a version is, read once: versions do not change
 	submissions map[versionKey]*api.JobSubmission // the source that Nomad stores with it
+	passing     passing
 }
 
 // Options are what a Cluster needs beside a client.
@@ -46,6 +48,7 @@ func New(client *api.Client, options Options) *Cluster {
 		logger:      logTo(options.Logger),
 		revisions:   map[versionKey]known{},
 		submissions: map[versionKey]*api.JobSubmission{},
+		passing:     passing{last: map[string]time.Time{}},
 	}
 }
 

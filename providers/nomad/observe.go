@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/hashicorp/nomad/api"
 	"golang.org/x/sync/errgroup"
@@ -146,7 +147,8 @@ func (c *Cluster) addresses(ctx context.Context, ref strategy.JobRef, service st
 }
 
 // checkReadiness takes readiness from allocations whose checks do not all pass. Only those that could be ready are
-// asked; a client that does not answer leaves its allocation not ready.
+// asked; of a client that does not answer the last word holds for a while: a server that has just started does not reach
+// any yet.
 func (c *Cluster) checkReadiness(ctx context.Context, ref strategy.JobRef, live version, allocs []strategy.Alloc) error {
 	expected := checkedServices(live.job)
 	asking, askCtx := errgroup.WithContext(ctx)
@@ -166,7 +168,7 @@ func (c *Cluster) checkReadiness(ctx context.Context, ref strategy.JobRef, live 
 			if err != nil {
 				c.logger.WarnContext(ctx, "checks cannot be read", "job", ref.String(), "alloc", alloc.ID, "error", err)
 			}
-			alloc.Ready = err == nil && allPass(statuses, reports)
+			alloc.Ready = c.passing.take(alloc.ID, err == nil, err == nil && allPass(statuses, reports), time.Now())
 			return nil
 		})
 	}
