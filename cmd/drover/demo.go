@@ -86,22 +86,8 @@ type demo struct {
 	loop     *reconcile.Loop
 	repo     *demoRepository
 	timeline *timeline
-	forge    *demoForge
-}
-
-// demoForge keeps what would be said on GitHub.
-type demoForge struct {
-	issues []strategy.Issue
-	opened func(strategy.Issue) // told of each; nil for none
-}
-
-// OpenIssue keeps the issue.
-func (f *demoForge) OpenIssue(_ context.Context, issue strategy.Issue) (string, error) {
-	f.issues = append(f.issues, issue)
-	if f.opened != nil {
-		f.opened(issue)
-	}
-	return "(printed by the demo)", nil
+	forge    *tellIssues
+	hub      *demoHub
 }
 
 // playDemo tells the story, and is an error when anything in it did not come about.
@@ -114,10 +100,14 @@ func playDemo(ctx context.Context, c *console, dir string, s *stage, keep bool) 
 	if err != nil {
 		return err
 	}
-	d := &demo{c: c, stage: s, repo: repo, forge: &demoForge{}, timeline: newTimeline(c.out, s.every)}
+	hub, err := newDemoHub(repo.bare)
+	if err != nil {
+		return err
+	}
+	d := &demo{c: c, stage: s, repo: repo, hub: hub, forge: &tellIssues{Forge: hub.forge}, timeline: newTimeline(c.out, s.every)}
 	options.Notify, options.Forge, options.Poll = d.timeline.decided, d.forge, 0
 	d.loop = reconcile.New(options)
-	c.printf("Drover demo: %s\nThe release repository is a bare Git repository; a release is a commit pushed to it.\n", s.about)
+	c.printf("Drover demo: %s\nThe release repository is a real Git repository on a simulated GitHub; a release is a pull request that is merged.\n", s.about)
 	for _, chapter := range []func(context.Context) error{d.firstRelease, d.goodRelease, d.badRelease, d.epilogue} {
 		if err := chapter(ctx); err != nil {
 			return err
@@ -139,20 +129,31 @@ func (d *demo) firstRelease(ctx context.Context) error {
 
 func (d *demo) goodRelease(ctx context.Context) error {
 	d.chapter("Version 1.1.0 is merged: a good one")
-	if err := d.repo.release(ctx, "1.0.0", "1.1.0"); err != nil {
+	if err := d.release(ctx, "1.0.0", "1.1.0"); err != nil {
 		return err
 	}
-	return d.until(ctx, "1.1.0 is promoted", func(r strategy.Rollout) bool { return restsOn(r, "1.1.0", strategy.OutcomePromoted) })
+	return d.until(ctx, "1.1.0 is promoted", func(r strategy.Rollout) bool {
+		return restsOn(r, "1.1.0", strategy.OutcomePromoted) && len(r.Untold()) == 0
+	})
 }
 
 func (d *demo) badRelease(ctx context.Context) error {
 	d.chapter("Version 1.2.0 is merged: it fails 8 of 100 requests")
-	if err := d.repo.release(ctx, "1.1.0", "1.2.0"); err != nil {
+	if err := d.release(ctx, "1.1.0", "1.2.0"); err != nil {
 		return err
 	}
 	return d.until(ctx, "1.2.0 is rolled back and reverted", func(r strategy.Rollout) bool {
-		return restsOn(r, "1.1.0", strategy.OutcomeCondemned) && len(r.Outbox) == 0 && r.Reason.Code == strategy.UpToDate
+		return restsOn(r, "1.1.0", strategy.OutcomeCondemned) && len(r.Outbox) == 0 && len(r.Untold()) == 0 && r.Reason.Code == strategy.UpToDate
 	})
+}
+
+// release proposes a version, and merges it.
+func (d *demo) release(ctx context.Context, from, to string) error {
+	branch, title, err := d.repo.branch(ctx, from, to)
+	if err != nil {
+		return err
+	}
+	return d.propose(ctx, branch, title)
 }
 
 // restsOn tells whether the release rests on a version after a rollout that ended so.
@@ -213,12 +214,9 @@ func (d *demo) epilogue(ctx context.Context) error {
 	if !strings.Contains(content, `"1.1.0"`) || !strings.HasPrefix(head, "Revert ") {
 		return errors.New("the release repository does not ask for 1.1.0 by a revert")
 	}
-	if len(d.forge.issues) != 1 {
-		return fmt.Errorf("%d issues would be opened, not one", len(d.forge.issues))
+	if err := d.onGitHub(ctx); err != nil {
+		return err
 	}
-	d.chapter("The issue that would be opened")
-	issue := d.forge.issues[0]
-	d.c.printf("%s\n", indent("# "+issue.Title+"\nlabels: "+strings.Join(issue.Labels, ", ")+"\n\n"+issue.Body))
 	d.chapter("Requests answered, by version")
 	answered := d.stage.answered()
 	for _, version := range []string{"1.0.0", "1.1.0", "1.2.0"} {

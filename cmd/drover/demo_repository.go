@@ -53,21 +53,24 @@ func newDemoRepository(ctx context.Context, dir string, s *stage) (*demoReposito
 	if _, err := r.git(ctx, "remote", "add", "origin", r.bare); err != nil {
 		return nil, err
 	}
-	return r, r.push(ctx, "Release checkout-api 1.0.0")
+	return r, r.push(ctx, "Release checkout-api 1.0.0", "main")
 }
 
-// release does what a person does: change the version, commit, push.
-func (r *demoRepository) release(ctx context.Context, from, to string) error {
-	if _, err := r.git(ctx, "pull", "-q", "--ff-only", "origin", "main"); err != nil {
-		return err
+// branch does what a person does before a pull request: change the version on a branch, commit, push.
+func (r *demoRepository) branch(ctx context.Context, from, to string) (name, title string, err error) {
+	name, title = "release-"+to, "Release checkout-api "+to
+	for _, args := range [][]string{{"checkout", "-q", "main"}, {"pull", "-q", "--ff-only", "origin", "main"}, {"checkout", "-q", "-b", name}} {
+		if _, err := r.git(ctx, args...); err != nil {
+			return "", "", err
+		}
 	}
-	err := r.edit(demoReleasePath, func(text string) string {
+	err = r.edit(demoReleasePath, func(text string) string {
 		return strings.Replace(text, `version = "`+from+`"`, `version = "`+to+`"`, 1)
 	})
 	if err != nil {
-		return err
+		return "", "", err
 	}
-	return r.push(ctx, "Release checkout-api "+to)
+	return name, title, r.push(ctx, title, name)
 }
 
 func (r *demoRepository) edit(path string, change func(string) string) error {
@@ -83,8 +86,8 @@ func (r *demoRepository) edit(path string, change func(string) string) error {
 	return os.WriteFile(file, []byte(changed), 0o600)
 }
 
-func (r *demoRepository) push(ctx context.Context, message string) error {
-	for _, args := range [][]string{{"add", "-A"}, {"commit", "-q", "-m", message}, {"push", "-q", "origin", "main"}} {
+func (r *demoRepository) push(ctx context.Context, message, branch string) error {
+	for _, args := range [][]string{{"add", "-A"}, {"commit", "-q", "-m", message}, {"push", "-q", "origin", branch}} {
 		if _, err := r.git(ctx, args...); err != nil {
 			return err
 		}
