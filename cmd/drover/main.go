@@ -55,6 +55,7 @@ func commands() []command {
 		{"rollback", "RELEASE", "commit the revert to what was live before", runRollback},
 		{"retry", "RELEASE", "try a parked version again", runCommand(strategy.CommandRetry)},
 		{"accept-head", "", "let what a force-pushed branch asks for begin", runAcceptHead},
+		{"doctor", "", "check what the configuration needs of Git and of GitHub", runDoctor},
 		{"demo", "", "watch a good release promoted and a bad one rolled back", runDemo},
 		{"version", "", "print the version", runVersion},
 	}
