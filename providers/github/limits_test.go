@@ -111,10 +111,11 @@ func TestGitHubIsAway(t *testing.T) {
 	d.hub.Down(true)
 	tried := 0
 	for range 100 {
-		var limit *github.LimitError
-		if err := d.forge.SetStatus(t.Context(), d.remote.Tip(t), status(1)); err == nil {
+		err := d.forge.SetStatus(t.Context(), d.remote.Tip(t), status(1))
+		if err == nil {
 			t.Fatal("no error although GitHub is away")
-		} else if !errors.As(err, &limit) {
+		}
+		if limit, ok := errors.AsType[*github.LimitError](err); !ok {
 			tried++
 		} else if limit.RetryAt().Sub(d.now) > time.Minute {
 			t.Errorf("the next try is in %s, want a minute at most", limit.RetryAt().Sub(d.now))
