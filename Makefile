@@ -97,7 +97,7 @@ torture: need-git ## Every failure of every call of every story on the simulated
 	@DROVER_TORTURE=1 go test -count=1 -v -timeout 2h -run '^TestDisturbances$$' ./reconcile/ | grep -v '^=== \|--- PASS: TestDisturbances/'
 
 .PHONY: integration
-integration: need-git need-balancers $(BIN)/nomad ## The conformance suites and stories on a real Nomad
+integration: need-git need-balancers need-prometheus $(BIN)/nomad ## The conformance suites and stories on a real Nomad
 	@cd integration && DROVER_NOMAD=$(BIN)/nomad go test -count=1 -timeout 20m ./...
 
 .PHONY: torture
@@ -157,6 +157,10 @@ need-git:
 .PHONY: need-cc
 need-cc:
 	@$(call install,gcc,gcc libc6-dev)
+
+.PHONY: need-prometheus
+need-prometheus:
+	@$(call install,prometheus,--no-install-recommends prometheus)
 
 .PHONY: need-wrk
 need-wrk:
