@@ -126,6 +126,10 @@ bench: need-git need-wrk need-nginx $(BIN)/nomad ## Run the benchmarks: the quic
 	@go test -run '^$$' -bench . -benchmem ./...
 	@cd integration && DROVER_NOMAD=$(BIN)/nomad go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./...
 
+.PHONY: bench-judge
+bench-judge: ## Compare the judgement with threshold rules on simulated traffic; writes the table of docs/judgement.md
+	@go test ./strategy/judge -count=1 -timeout 30m -run '^TestComparison$$' -compare $(CURDIR)/docs/judgement.md
+
 .PHONY: clean
 clean: ## Remove bin/, with the tools and the Nomad in it
 	@rm -rf $(BIN)
