@@ -38,7 +38,8 @@ type intent struct {
 type ask struct {
 	key     string // of the content it was resolved from
 	desired *strategy.Desired
-	problem string // why desired is nil
+	problem string   // why desired is nil
+	files   []string // that the release names, also when it cannot be resolved
 }
 
 func newIntent(opts Options) *intent {
@@ -173,11 +174,11 @@ func (i *intent) ask(ctx context.Context, key string, r strategy.Release) ask {
 	d, err := i.resolve(ctx, r)
 	switch {
 	case errors.Is(err, strategy.ErrInvalid):
-		return ask{key: key, problem: err.Error()}
+		return ask{key: key, problem: err.Error(), files: r.Files}
 	case err != nil:
-		return ask{problem: "Nomad could not be asked what the jobspec says: " + err.Error()} // No key: asked again in the next pass.
+		return ask{files: r.Files, problem: "Nomad could not be asked what the jobspec says: " + err.Error()} // No key: asked again in the next pass.
 	}
-	return ask{key: key, desired: d}
+	return ask{key: key, desired: d, files: r.Files}
 }
 
 // contentKey identifies everything that a release says, also by its policy.

@@ -242,12 +242,12 @@ func (l *Loop) change(ctx context.Context, release string, head strategy.Commit,
 	return change, obstacles, nil
 }
 
-// sharer is another release that names the file.
+// sharer is another release that names the file, be it one that cannot be resolved now.
 func (l *Loop) sharer(release, path string) string {
 	l.intent.mu.RLock()
 	defer l.intent.mu.RUnlock()
 	for name, a := range l.intent.asked {
-		if name != release && a.desired != nil && slices.Contains(a.desired.Release.Files, path) {
+		if name != release && slices.Contains(a.files, path) {
 			return name
 		}
 	}

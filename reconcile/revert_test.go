@@ -153,6 +153,19 @@ func TestRevertLeavesOtherPeoplesWork(t *testing.T) {
 			want: `is shared with release "elsewhere"`,
 		},
 		{
+			name: "a jobspec that another release names, in which it is wrong",
+			commits: func(w *world) {
+				// Without the variable that it needs, Nomad accepts the jobspec of the one release and not of the other.
+				spec := strings.Replace(jobspec(w.t, checkout), "variable \"version\" {", "variable \"zone\" {\n  type = string\n}\n\nvariable \"version\" {", 1)
+				w.repo.commit(person, "Share and change the jobspec", map[string]string{
+					releasePath(checkout): releaseText(checkout, "1.2.0", "  variables { zone = \"a\" }\n"), jobspecPath(checkout): spec,
+					releasePath("elsewhere"): strings.NewReplacer(`"elsewhere.nomad.hcl"`, `"../checkout-api/checkout-api.nomad.hcl"`).
+						Replace(releaseText("elsewhere", "3.0.0", "  namespace = \"east\"\n")),
+				})
+			},
+			want: `is shared with release "elsewhere"`,
+		},
+		{
 			name:    "a protected branch",
 			commits: func(w *world) { w.repo.refuse = "protected branch"; w.release(checkout, "1.2.0") },
 			want:    "the remote refuses the push",

@@ -7,8 +7,9 @@ import "errors"
 var (
 	// ErrHeadMoved is a push that lost the race: the branch is no longer at the change's parent.
 	ErrHeadMoved = errors.New("the branch moved")
-	// ErrRefused is what the remote does not accept, however often it is tried, such as a push onto a protected branch.
-	ErrRefused = errors.New("the remote refused it")
+	// ErrRefused is what the other side does not accept, however often it is tried: a push onto a protected branch, a plan
+	// that our token may not ask for.
+	ErrRefused = errors.New("it was refused")
 	// ErrTooLarge says that there is more of something than Drover reads.
 	ErrTooLarge = errors.New("it is too large")
 	// ErrConflict is an act on a job that was changed since it was observed.
