@@ -144,7 +144,7 @@ func (f *follower) watch(ctx context.Context, s service) {
 			pause = firstPause
 			registered = slices.Clone(registered)
 			f.proxy.see(func(p *Proxy) {
-				mine = mine.next(registered, p.options.Now())
+				mine = &view{known: true, current: true, registered: registered}
 				p.views[s] = mine
 			})
 		})

@@ -142,27 +142,6 @@ func TestVanishedEndpointIsDropped(t *testing.T) {
 	answer(t, f, "a", "b", "c")
 }
 
-// TestDirectoryThatKnowsNobody has all registrations vanish at once, as a directory that has just started may say.
-func TestDirectoryThatKnowsNobody(t *testing.T) {
-	now := newClock()
-	f, d := startFront(t, proxy.Options{Now: now.now}), newDirectory()
-	a, b := startServer(t, "a"), startServer(t, "b")
-	f.Set([]strategy.Split{split(strategy.Percent(50), []*server{a}, []*server{b})})
-	d.register(a, b)
-	follow(t, f, d)
-	answer(t, f, "a", "b")
-	d.register()
-	answer(t, f, "a", "b")
-	d.register(a) // Believed at once: it knows somebody.
-	answer(t, f, "a")
-	d.register()
-	answer(t, f, "a")
-	now.advance(time.Minute)
-	until(t, "it is believed", func() bool { _, status := f.get(t, "shop"); return status == 503 })
-	d.register(a, b)
-	answer(t, f, "a", "b")
-}
-
 func TestUnknownEndpointIsAddedAtRestOnly(t *testing.T) {
 	now := newClock()
 	f, d := startFront(t, proxy.Options{Now: now.now}), newDirectory()

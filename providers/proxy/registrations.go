@@ -24,25 +24,6 @@ type view struct {
 	known      bool // anything was reported
 	current    bool // the directory has answered since it failed last
 	registered []strategy.Endpoint
-	doubted    time.Time // since when the directory says that nobody is registered, which is not believed yet
-}
-
-// next is the view after a report. A directory that all at once knows nobody is doubted for as long as catchUp: one that
-// has just started may not have read everything, and there is nobody else to send requests to.
-func (v *view) next(registered []strategy.Endpoint, now time.Time) *view {
-	n := &view{known: true, current: true, registered: registered}
-	if len(registered) == 0 && v != nil && len(v.registered) > 0 {
-		n.registered, n.doubted = v.registered, now
-	}
-	return n
-}
-
-// settle believes what was doubted for long enough. It tells whether anything is doubted still.
-func (v *view) settle(now time.Time) (doubts bool) {
-	if !v.doubted.IsZero() && now.Sub(v.doubted) >= catchUp {
-		v.registered, v.doubted = nil, time.Time{}
-	}
-	return !v.doubted.IsZero()
 }
 
 // has tells whether the endpoint is registered. A directory that knows no allocations is compared by address.
@@ -61,9 +42,6 @@ func (p *Proxy) endpoints(split strategy.Split, now time.Time) (stable, canary [
 	seen := p.views[service{split.Namespace, split.Service}]
 	if seen == nil {
 		seen = &view{}
-	}
-	if seen.settle(now) {
-		p.waiting = true
 	}
 	listed := map[string]bool{}
 	add := func(track []*backend, endpoints []strategy.Endpoint) []*backend {
