@@ -14,7 +14,7 @@ import (
 // backup, or it is another cluster.
 const believeAfter = time.Minute
 
-// steadyTransport does not believe a server that is behind what it said before. One that was just started answers from
+// steadyTransport does not believe a server that is behind what it said before. One that was just started may answer from
 // as much of its log as it has read by then: as if jobs, services and variables were not there. Such an answer is an
 // error, and Nomad as good as unreachable. It is safe for concurrent use.
 type steadyTransport struct {
