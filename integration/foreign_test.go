@@ -91,3 +91,28 @@ func TestJobStoppedByHand(t *testing.T) {
 	s.nobodyFailed(now)
 	s.drover.stop()
 }
+
+// TestJobRunByHandAtRest is reported, and put back only when the release says so.
+func TestJobRunByHandAtRest(t *testing.T) {
+	s := released(t, "drifted", quick)
+	s.byHand("1.0.5", quick)
+	s.until("1.0.5 runs alone", func() bool {
+		n, now := 0, time.Now().Add(-time.Second)
+		n, _ = s.users.count(now, time.Time{}, func(a answer) bool { return a.version != "1.0.5" })
+		return n == 0 && s.users.answered("1.0.5", now) > 20
+	})
+	s.says(strategy.ChangedByOther)
+	s.staysPut(3 * time.Second)
+
+	s.lines = `drift = "correct"`
+	s.commit("1.0.0", quick)
+	r := s.becomes("it is corrected", func(r strategy.Rollout) bool {
+		return r.Phase == strategy.Resting && r.Last.Kind == strategy.OutcomePromoted && len(r.Timeline) > 0 && r.Timeline[0].Reason.Code == strategy.Correcting
+	})
+	s.wentBack(r)
+	back := time.Now()
+	s.until("users see 1.0.0", func() bool { return s.users.answered("1.0.0", back) > 20 })
+	s.only("1.0.0", back)
+	s.nobodyFailed(back)
+	s.drover.stop()
+}
