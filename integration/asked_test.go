@@ -49,7 +49,7 @@ func (p policy) text() string {
 
   gate "errors" {
     metric = "error_rate"
-    max    = "1%%"
+    max    = "2%%"
   }
 
   gate "latency" {

@@ -15,7 +15,7 @@ func TestUnknownNames(t *testing.T) {
 		`polciy = "builtin/fast"`:                 `An argument named "polciy" is not expected here. Did you mean "policy"?`,
 		`max = "3h"`:                              `An argument named "max" is not expected here. It belongs into a gate block.`,
 		`weights = [5, 100]`:                      `An argument named "weights" is not expected here. It belongs into a strategy block.`,
-		`routr "edge" {}`:                         `Blocks of type "routr" are not expected here. What may stand here is "attempt", `,
+		`routr "edge" {}`:                         `Blocks of type "routr" are not expected here. What may stand here is "accept", "attempt", `,
 		`gates "errors" {}`:                       `Blocks of type "gates" are not expected here. Did you mean "gate"?`,
 		`traffic = {}`:                            `An argument named "traffic" is not expected here. Did you mean to define a block of type "traffic"?`,
 		`version {}`:                              `Blocks of type "version" are not expected here. Did you mean to define argument "version"?`,

@@ -2,6 +2,7 @@ package policies
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -15,10 +16,11 @@ type judgement struct {
 	confidence     *float64
 	onInconclusive *strategy.OnInconclusive
 	early          *bool
+	accepted       map[string]string // reasons by the code of a finding
 }
 
 // judgementAttributes are the attributes that decodeJudgement reads.
-var judgementAttributes = []string{"confidence", "on_inconclusive", "early"}
+var judgementAttributes = []string{"confidence", "on_inconclusive", "early", "accept"}
 
 func decodeJudgement(attrs hcl.Attributes) (judgement, hcl.Diagnostics) {
 	var j judgement
@@ -44,7 +46,36 @@ func decodeJudgement(attrs hcl.Attributes) (judgement, hcl.Diagnostics) {
 		diags = append(diags, d...)
 		j.early = &early
 	}
+	if attr := attrs["accept"]; attr != nil {
+		var d hcl.Diagnostics
+		j.accepted, d = acceptedOf(attr.Expr)
+		diags = append(diags, d...)
+	}
 	return j, diags
+}
+
+// acceptedOf is the findings that are meant, each with its reason.
+func acceptedOf(expr hcl.Expression) (map[string]string, hcl.Diagnostics) {
+	v, diags := constant(expr)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	const example = `accept = { DRV013 = "an internal service with ten users" }`
+	if v.IsNull() || !v.Type().IsObjectType() {
+		return nil, hcl.Diagnostics{wrongType("accept", "codes of findings, each with the reason: "+example, v, expr.Range())}
+	}
+	accepted := map[string]string{}
+	for code, reason := range v.AsValueMap() {
+		switch {
+		case !slices.Contains(strategy.FindingCodes(), code):
+			diags = append(diags, fault("Unknown finding", expr.Range(), "There is no finding %q.%s", code, strategy.DidYouMean(code, strategy.FindingCodes())))
+		case reason.IsNull() || reason.Type() != cty.String || strings.TrimSpace(reason.AsString()) == "":
+			diags = append(diags, fault("Missing reason", expr.Range(), "Say why %s is accepted, for those who read it later: %s.", code, example))
+		default:
+			accepted[code] = reason.AsString()
+		}
+	}
+	return accepted, diags
 }
 
 // under puts the judgement of a release over that of its policy, into the plan.
@@ -57,6 +88,14 @@ func (j judgement) under(policy judgement, plan *strategy.Plan) {
 	}
 	if e := cmp.Or(j.early, policy.early); e != nil {
 		plan.Early = *e
+	}
+	for _, from := range []judgement{policy, j} {
+		for code, reason := range from.accepted {
+			if plan.Accepted == nil {
+				plan.Accepted = map[string]string{}
+			}
+			plan.Accepted[code] = reason
+		}
 	}
 }
 

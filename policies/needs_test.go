@@ -23,6 +23,9 @@ func needsTable(t *testing.T) string {
 		if len(releases) != 1 {
 			t.Fatalf("%s: %s", name, details(mistakes))
 		}
+		if findings := releases[0].Plan.Findings(); len(findings) > 0 {
+			t.Errorf("%s: %v", name, findings)
+		}
 		rps := 0.0
 		for _, need := range releases[0].Plan.Needs(0.001) {
 			rps = max(rps, need.RPS)

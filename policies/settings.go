@@ -31,7 +31,7 @@ type settings struct {
 // settingsSchema is the part of the schema that policies and releases have in common.
 func settingsSchema() hcl.BodySchema {
 	return hcl.BodySchema{
-		Attributes: []hcl.AttributeSchema{{Name: "max_duration"}, {Name: "drift"}, {Name: "confidence"}, {Name: "on_inconclusive"}, {Name: "early"}},
+		Attributes: []hcl.AttributeSchema{{Name: "max_duration"}, {Name: "drift"}, {Name: "confidence"}, {Name: "on_inconclusive"}, {Name: "early"}, {Name: "accept"}},
 		Blocks: []hcl.BlockHeaderSchema{
 			{Type: "strategy", LabelNames: []string{"name"}},
 			{Type: "gate", LabelNames: []string{"name"}},

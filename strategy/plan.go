@@ -21,6 +21,8 @@ type Plan struct {
 	Confidence     float64        `json:"confidence,omitempty"`      // of the gates, all together; 0 is 95%
 	OnInconclusive OnInconclusive `json:"on_inconclusive,omitempty"` // what is done at the end of a bake that proved nothing
 	Early          bool           `json:"early,omitempty"`           // a step may end before its bake is over, when every gate passes
+
+	Accepted map[string]string `json:"-"` // the reasons for findings that are meant, by code
 }
 
 // OnInconclusive is what is done when a bake is over and some gate is inconclusive.

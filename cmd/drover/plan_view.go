@@ -94,8 +94,8 @@ func (p *plan) add(preview reconcile.Preview, origins policies.Origins) {
 		r.From, r.To = versionOf(next.Stable.Revision), next.Canary.Revision.String()
 		r.Stages, r.Extra = stagesOf(preview), preview.Extra
 		r.Values = settingsOf(preview.Desired, next, origins)
-		if len(next.Plan.Gates) == 0 {
-			r.Warnings = append(r.Warnings, "no gates: only crashes and failing checks end this rollout")
+		for _, f := range next.Plan.Findings() {
+			r.Warnings = append(r.Warnings, f.String())
 		}
 		if preview.Nomad != nil || preview.NomadProblem != "" {
 			r.Nomad = &nomadPlan{Problem: preview.NomadProblem}

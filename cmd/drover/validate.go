@@ -50,6 +50,9 @@ func runValidate(ctx context.Context, c *console, args []string) int {
 		for _, w := range checked.warnings[r.Name] {
 			c.printf("    warning: %s\n", w)
 		}
+		for _, f := range r.Plan.Findings() {
+			c.printf("    warning: %s\n", f)
+		}
 	}
 	c.printf("jobspecs: %s\n", checked.said)
 	if len(releases)+len(mistakes) == 0 {

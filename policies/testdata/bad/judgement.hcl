@@ -4,6 +4,7 @@ release "web" {
   confidence      = "100%" # ERROR: Confidence out of range
   on_inconclusive = "wait" # ERROR: Unknown value
   early           = "yes" # ERROR: Wrong type
+  accept          = { DRV999 = "why not", DRV013 = "" } # ERROR: Unknown finding # ERROR: Missing reason
 
   gate "never" {
     metric = "error_rate"
