@@ -29,8 +29,7 @@ const (
 // realCluster is an agent with ACLs, on which Drover and its proxies run as the README says.
 type realCluster struct {
 	*story
-	dir   string // a copy of examples/nomad
-	agent *nomadagent.Agent
+	dir string // a copy of examples/nomad
 }
 
 // TestOnARealCluster does what the README says, on an agent that refuses who has no token.
@@ -84,8 +83,8 @@ func newRealCluster(t *testing.T) *realCluster {
 			t.Error(err)
 		}
 	})
-	s := &story{t: t, name: "checkout-api", shop: newShop(t, dir), config: filepath.Join(dir, "drover.hcl")}
-	c := &realCluster{story: s, agent: agent, dir: filepath.Join(dir, "nomad")}
+	s := &story{t: t, agent: agent, name: "checkout-api", instance: "drover", replicas: 2, shop: newShop(t, dir), config: filepath.Join(dir, "drover.hcl")}
+	c := &realCluster{story: s, dir: filepath.Join(dir, "nomad")}
 	if err := os.CopyFS(c.dir, os.DirFS(nomadExample)); err != nil {
 		t.Fatal(err)
 	}

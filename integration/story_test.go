@@ -30,6 +30,7 @@ type story struct {
 	t         *testing.T
 	name      string // of the release, its job and its service
 	namespace string // of the job
+	instance  string // of Drover; the release's name when empty
 	agent     *nomadagent.Agent
 	config    string
 	shop      *shop

@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -31,7 +32,7 @@ func (s *story) status() strategy.Rollout {
 }
 
 // recordPath is where the record of the release is kept.
-func (s *story) recordPath() string { return s.name + "/releases/" + s.name }
+func (s *story) recordPath() string { return cmp.Or(s.instance, s.name) + "/releases/" + s.name }
 
 // read is the record as it is stored, once it is newer than index, or after a second. While Nomad is away there is
 // none.
