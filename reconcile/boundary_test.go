@@ -223,6 +223,7 @@ const (
 	callStore    = "ledger.store"
 	callPush     = "repository.push"
 	callIssue    = "forge.issue"
+	callClose    = "forge.close"
 	callStatus   = "forge.status"
 
 	callParse   = "cluster.parse"
@@ -379,6 +380,7 @@ func (r boundRepository) Push(ctx context.Context, change strategy.Change) (stra
 type wholeForge interface {
 	reconcile.Forge
 	reconcile.Statuses
+	reconcile.Closer
 }
 
 type boundForge struct {
@@ -392,6 +394,10 @@ func (f boundForge) SetStatus(ctx context.Context, sha string, status strategy.S
 
 func (f boundForge) OpenIssue(ctx context.Context, issue strategy.Issue) (string, error) {
 	return acting(f.process, callIssue, func() (string, error) { return f.to.OpenIssue(ctx, issue) })
+}
+
+func (f boundForge) CloseIssue(ctx context.Context, c strategy.Closing) error {
+	return actingOnly(f.process, callClose, func() error { return f.to.CloseIssue(ctx, c) })
 }
 
 type boundProber struct {

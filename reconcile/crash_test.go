@@ -160,7 +160,7 @@ func (w *world) outcome() outcome {
 		o.Reverts = append(o.Reverts, subject)
 	}
 	for _, issue := range w.forge.issues {
-		o.Issues = append(o.Issues, issue.Marker[:strings.LastIndex(issue.Marker, "-")])
+		o.Issues = append(o.Issues, issue.Part[:strings.LastIndex(issue.Part, "-")])
 		o.IssueTitle = append(o.IssueTitle, issue.Title[:strings.Index(issue.Title, ":")])
 	}
 	return o

@@ -27,6 +27,8 @@ type errands struct {
 	queues map[string]*queue // by release
 	done   []finished
 	wake   chan struct{}
+	// incidents are the failed commits that concern a release still, by release.
+	incidents map[string][]strategy.Incident
 }
 
 // queue is what is to be said of one release. Tasks and reports are two lanes, each in its order: an issue that nobody
@@ -60,7 +62,7 @@ type finished struct {
 }
 
 func newErrands() *errands {
-	return &errands{queues: map[string]*queue{}, wake: make(chan struct{}, 1)}
+	return &errands{queues: map[string]*queue{}, wake: make(chan struct{}, 1), incidents: map[string][]strategy.Incident{}}
 }
 
 // put takes over what a record says is to be said; what was done meanwhile is left out.
@@ -72,6 +74,7 @@ func (e *errands) put(release string, r strategy.Rollout) {
 			r = f.into(r)
 		}
 	}
+	e.incidents[release] = r.Incidents
 	untold := r.Untold()
 	if len(r.Outbox) == 0 && len(untold) == 0 {
 		delete(e.queues, release)
@@ -85,6 +88,19 @@ func (e *errands) put(release string, r strategy.Rollout) {
 	case e.wake <- struct{}{}:
 	default:
 	}
+}
+
+// concerns tells whether the failure of a commit concerns another release than the one given, which has no better version
+// yet.
+func (e *errands) concerns(commit, but string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for release, incidents := range e.incidents {
+		if release != but && slices.ContainsFunc(incidents, func(i strategy.Incident) bool { return i.Commit == commit }) {
+			return commit != ""
+		}
+	}
+	return false
 }
 
 // into is the record with the errand in it.

@@ -132,6 +132,9 @@ func (w *world) end() string {
 	}
 	for _, issue := range w.forge.issues {
 		fmt.Fprintf(&b, "\nissue %q %s\n%s", issue.Title, strings.Join(issue.Labels, ","), indent(issue.Body))
+		for _, part := range w.forge.parts[issue.Marker][1:] {
+			fmt.Fprintf(&b, "\nbelow it\n%s", indent(part.Body))
+		}
 	}
 	for _, m := range w.loop.Mistakes() {
 		fmt.Fprintf(&b, "\nmistake of %q at %s:%d: %s\n", m.Release, m.Path, m.Line, m.Text)

@@ -33,14 +33,34 @@ func (l *Loop) openIssue(ctx context.Context, release string, task strategy.Task
 	return url, nil
 }
 
-// closeIssue ends an incident: a later version was promoted.
+// issueMarker identifies the issue of a failed commit. All of its releases that fail are told in that one.
+func issueMarker(instance, commit, rollout string) string {
+	if commit == "" {
+		return instance + "/" + rollout
+	}
+	return instance + "/" + commit
+}
+
+// opened is the earliest time at which the issue of a failed commit can have been opened, be it for another release; zero
+// when the commit does not say.
+func opened(task strategy.Task) time.Time {
+	if task.Failed.Time.After(task.At) {
+		return time.Time{} // Some clock is wrong.
+	}
+	return task.Failed.Time
+}
+
+// closeIssue ends an incident: a later version was promoted. The issue stays open while it concerns other releases.
 func (l *Loop) closeIssue(ctx context.Context, release string, task strategy.Task) error {
 	closer, ok := l.opts.Forge.(Closer)
 	if !ok {
 		return nil
 	}
 	text := fmt.Sprintf("%s %s is live: %s.\n\nIt was released by commit %s (%s).", release, plain(task.Good.String()), plain(task.Reason.Text), task.Failed.SHA, inline(task.Failed.Subject))
-	err := closer.CloseIssue(ctx, strategy.Closing{Marker: l.opts.Instance + "/" + task.Rollout, Since: task.At, Text: text})
+	err := closer.CloseIssue(ctx, strategy.Closing{
+		Marker: issueMarker(l.opts.Instance, task.Incident, task.Rollout), Part: l.opts.Instance + "/" + task.Rollout, Since: task.At, Text: text,
+		Open: l.errands.concerns(task.Incident, release),
+	})
 	if errors.Is(err, strategy.ErrRefused) {
 		l.log.Error("issue not closed", "release", release, "error", err)
 		return nil
@@ -51,7 +71,7 @@ func (l *Loop) closeIssue(ctx context.Context, release string, task strategy.Tas
 	return nil
 }
 
-// IssueOf is the issue for a rollback: what was released, by which pull request if any, what the gates saw, and what to do
+// IssueOf is the issue for a rollback, or its part in the issue of a commit of which other releases failed too: what was released, by which pull request if any, what the gates saw, and what to do
 // next.
 func IssueOf(instance, release string, task strategy.Task, pull strategy.Pull) strategy.Issue {
 	var b strings.Builder
@@ -104,7 +124,10 @@ func IssueOf(instance, release string, task strategy.Task, pull strategy.Pull) s
 	fmt.Fprintf(&b, "- Git: %s.\n", plain(gitText(task, first)))
 	fmt.Fprintf(&b, "\n### What to do next\n\nMend %s and merge a new version. %s itself is not tried again; `attempt = %d` in its release asks for it once more.\n",
 		release, plain(task.Bad.String()), max(task.Bad.Attempt, 1)+1)
-	return strategy.Issue{Marker: instance + "/" + task.Rollout, Title: headline(title), Body: b.String(), Labels: task.Rollback.Labels, Assignees: task.Rollback.Assignees, Since: task.At}
+	return strategy.Issue{
+		Marker: issueMarker(instance, task.Failed.SHA, task.Rollout), Part: instance + "/" + task.Rollout,
+		Title: headline(title), Body: b.String(), Labels: task.Rollback.Labels, Assignees: task.Rollback.Assignees, Since: opened(task),
+	}
 }
 
 // isFirst tells whether it was the first release of its job that failed, not one that replaced what nobody knows.

@@ -77,11 +77,14 @@ func checkHarmless(t *testing.T, line string) {
 	}
 }
 
-func TestIssueMarkerIsTheRollout(t *testing.T) {
+func TestIssueMarkerIsTheCommit(t *testing.T) {
 	a := reconcile.IssueOf("staging", checkout, hostileTask(), strategy.Pull{})
 	b := reconcile.IssueOf("production", checkout, hostileTask(), strategy.Pull{})
-	if a.Marker != "staging/checkout-api-abc" || b.Marker != "production/checkout-api-abc" {
-		t.Errorf("markers are %q and %q, want instance and rollout", a.Marker, b.Marker)
+	if a.Marker != "staging/0123456789abcdef" || b.Marker != "production/0123456789abcdef" {
+		t.Errorf("markers are %q and %q, want instance and commit", a.Marker, b.Marker)
+	}
+	if a.Part != "staging/checkout-api-abc" || b.Part != "production/checkout-api-abc" {
+		t.Errorf("parts are %q and %q, want instance and rollout", a.Part, b.Part)
 	}
 }
 

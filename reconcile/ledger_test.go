@@ -18,6 +18,7 @@ var (
 	_ reconcile.Bookmark = (*ledger)(nil)
 	_ reconcile.Forge    = (*forge)(nil)
 	_ reconcile.Statuses = (*forge)(nil)
+	_ reconcile.Closer   = (*forge)(nil)
 )
 
 // recordLimit is the size that a record may have, in bytes.
@@ -76,7 +77,9 @@ func (l *ledger) Store(_ context.Context, r strategy.Record) (uint64, error) {
 // forge keeps issues; the same marker is the same issue.
 type forge struct {
 	mu       sync.Mutex
-	issues   []strategy.Issue
+	issues   []strategy.Issue             // the first part of each
+	parts    map[string][]strategy.Issue  // by marker
+	closed   map[string]bool              // by marker
 	statuses map[string][]strategy.Status // by commit, the newest last
 	away     bool                         // it does not answer
 }
@@ -117,7 +120,30 @@ func (f *forge) OpenIssue(_ context.Context, issue strategy.Issue) (string, erro
 		n = len(f.issues)
 		f.issues = append(f.issues, issue)
 	}
+	if f.parts == nil {
+		f.parts = map[string][]strategy.Issue{}
+	}
+	if !slices.ContainsFunc(f.parts[issue.Marker], func(have strategy.Issue) bool { return have.Part == issue.Part }) {
+		f.parts[issue.Marker] = append(f.parts[issue.Marker], issue)
+		delete(f.closed, issue.Marker)
+	}
 	return fmt.Sprintf("https://forge.example/shop/issues/%d", n+1), nil
+}
+
+// CloseIssue ends a part of an issue.
+func (f *forge) CloseIssue(_ context.Context, c strategy.Closing) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.away:
+		return errForgeAway
+	case c.Open || len(f.parts[c.Marker]) == 0:
+		return nil
+	case f.closed == nil:
+		f.closed = map[string]bool{}
+	}
+	f.closed[c.Marker] = true
+	return nil
 }
 
 // LoadHead is what was stored.

@@ -181,7 +181,8 @@ type Statuses interface {
 
 // Closer is what a Forge can do that ends what OpenIssue began.
 type Closer interface {
-	// CloseIssue closes the issue of a marker, with a comment. One that is not there, or is closed, is no error.
+	// CloseIssue ends a part of the issue of a marker, with a comment, and closes the issue with the last. One that is not
+	// there, or is closed, is no error.
 	CloseIssue(ctx context.Context, c strategy.Closing) error
 }
 
@@ -213,6 +214,7 @@ type Words interface {
 // Forge is where the repository is hosted. Its errors wrap strategy.ErrRefused when no later try can mend them; one with
 // a method RetryAt says when to try again.
 type Forge interface {
-	// OpenIssue opens an issue, or finds the one that carries the same marker, and returns its address.
+	// OpenIssue opens an issue, or finds the one that carries the same marker, and returns its address. Does that not tell
+	// of the part yet, the part is told below it, and it is open again.
 	OpenIssue(ctx context.Context, issue strategy.Issue) (url string, err error)
 }

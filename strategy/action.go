@@ -59,6 +59,8 @@ type Task struct {
 	Steps    int       `json:"steps"`
 	Weight   Weight    `json:"weight"`
 	Rollback Rollback  `json:"rollback"`
+	// Incident is the failed commit whose issue is meant, of TaskClose.
+	Incident string `json:"incident,omitempty"`
 	// Evidence, for people.
 	Verdicts []Verdict `json:"verdicts,omitempty"`
 	Requests float64   `json:"requests"` // that the canary answered

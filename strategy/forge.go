@@ -21,11 +21,13 @@ type Proposal struct {
 	Body   string // Markdown
 }
 
-// Closing ends an incident: its issue is closed with a comment.
+// Closing ends one part of an issue: with a comment, and with the last part the issue is closed.
 type Closing struct {
 	Marker string    // of the issue
+	Part   string    // that ended
 	Since  time.Time // the issue was written to after this
 	Text   string    // Markdown
+	Open   bool      // other parts have not ended: the issue stays open
 }
 
 // Word is what somebody wrote below a pull request.

@@ -30,11 +30,12 @@ type Mistake struct {
 // Issue is what people are told about a rollback.
 type Issue struct {
 	Marker    string // identifies it: the same marker is the same issue
-	Title     string
+	Part      string // identifies what is told: an issue may have several parts, those after the first below it
+	Title     string // of the first part
 	Body      string // Markdown
 	Labels    []string
 	Assignees []string
-	Since     time.Time // it cannot have been opened before
+	Since     time.Time // it cannot have been opened before; zero when that is not known
 }
 
 // Status is what a commit's status says.

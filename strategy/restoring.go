@@ -140,7 +140,7 @@ func (m *machine) announce(end Outcome) {
 	if m.Plan.Rollback.Issue {
 		task.Kind = TaskIssue
 		m.Outbox = append(m.Outbox, task)
-		m.Incidents = append(m.Incidents, Incident{Rollout: m.ID, At: m.now})
+		m.Incidents = append(m.Incidents, Incident{Rollout: m.ID, Commit: m.Canary.Commit.SHA, At: m.now})
 		m.Incidents = m.Incidents[max(0, len(m.Incidents)-maxIncidents):]
 	}
 }
@@ -148,7 +148,7 @@ func (m *machine) announce(end Outcome) {
 // settle ends the incidents of a release of which a later version was promoted.
 func (m *machine) settle(why Reason) {
 	for _, i := range m.Incidents {
-		m.Outbox = append(m.Outbox, Task{Kind: TaskClose, Rollout: i.Rollout, At: i.At, Failed: m.Canary.Commit, Good: m.Canary.Revision, Reason: why})
+		m.Outbox = append(m.Outbox, Task{Kind: TaskClose, Rollout: i.Rollout, Incident: i.Commit, At: i.At, Failed: m.Canary.Commit, Good: m.Canary.Revision, Reason: why})
 	}
 	m.Incidents = nil
 }

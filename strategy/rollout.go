@@ -83,6 +83,7 @@ type Rollout struct {
 // Incident is a rollout that people were told of by an issue.
 type Incident struct {
 	Rollout string    `json:"rollout"`
+	Commit  string    `json:"commit,omitempty"` // the hash of the failed one, which has one issue for all of its releases
 	At      time.Time `json:"at"`
 }
 

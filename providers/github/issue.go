@@ -27,8 +27,11 @@ func mark(marker string) string {
 }
 
 // marked is a text with its marker, within GitHub's bounds.
-func marked(marker, text string) string {
+func marked(marker, text string, more ...string) string {
 	line := "\n\n" + mark(marker) + "\n"
+	for _, also := range more {
+		line += mark(also) + "\n"
+	}
 	const cut = "\n\n(cut: GitHub takes no more)"
 	if room := maxBody - len([]rune(line)); len([]rune(text)) > room {
 		text = string([]rune(text)[:room-len([]rune(cut))]) + cut
@@ -36,8 +39,9 @@ func marked(marker, text string) string {
 	return strings.TrimRight(text, "\n") + line
 }
 
-// OpenIssue opens an issue, or finds the one of ours that carries the same marker, and returns its address. The error
-// wraps strategy.ErrRefused when the repository has no issues.
+// OpenIssue opens an issue, or finds the one of ours that carries the same marker, and returns its address. What that does
+// not tell of yet is told in a comment, and the issue is open again. The error wraps strategy.ErrRefused when the repository
+// has no issues.
 func (f *Forge) OpenIssue(ctx context.Context, issue strategy.Issue) (string, error) {
 	ctx = urgently(ctx)
 	there, err := f.findIssue(ctx, issue.Marker, issue.Since)
@@ -45,9 +49,9 @@ func (f *Forge) OpenIssue(ctx context.Context, issue strategy.Issue) (string, er
 		return "", err
 	}
 	if there != nil {
-		return there.GetHTMLURL(), nil
+		return there.GetHTMLURL(), f.addPart(ctx, there, issue)
 	}
-	title, body := clip(issue.Title, maxTitle), marked(issue.Marker, issue.Body)
+	title, body := clip(issue.Title, maxTitle), marked(issue.Marker, issue.Body, issue.Part)
 	request := &github.IssueRequest{Title: &title, Body: &body}
 	if len(issue.Labels) > 0 {
 		request.Labels = &issue.Labels
@@ -68,6 +72,24 @@ func (f *Forge) OpenIssue(ctx context.Context, issue strategy.Issue) (string, er
 	return opened.GetHTMLURL(), nil
 }
 
+// addPart tells below an issue what it does not tell of yet.
+func (f *Forge) addPart(ctx context.Context, there *github.Issue, issue strategy.Issue) error {
+	if issue.Part == "" || strings.Contains(there.GetBody(), mark(issue.Part)) {
+		return nil
+	}
+	told, err := f.findComment(ctx, sticky{there.GetNumber(), issue.Part})
+	if err != nil || told != nil {
+		return err
+	}
+	if there.GetState() == "closed" { // First: once it is told nobody looks here again.
+		open, reason := "open", "reopened"
+		if _, _, err := f.client.Issues.Edit(ctx, f.owner, f.name, there.GetNumber(), &github.IssueRequest{State: &open, StateReason: &reason}); err != nil {
+			return refused(err)
+		}
+	}
+	return f.Comment(ctx, there.GetNumber(), issue.Part, func(string) string { return issue.Body })
+}
+
 // refused wraps strategy.ErrRefused around what no later try can mend.
 func refused(err error) error {
 	switch code(err) {
@@ -77,16 +99,19 @@ func refused(err error) error {
 	return err
 }
 
-// CloseIssue closes the issue that carries the marker, with a comment. One that is not there, or that somebody closed, is
-// no error.
+// CloseIssue says below the issue that carries the marker that one of its parts has ended, and closes it with the last of
+// them. One that is not there, or that somebody closed, is no error.
 func (f *Forge) CloseIssue(ctx context.Context, c strategy.Closing) error {
 	issue, err := f.findIssue(ctx, c.Marker, c.Since)
 	if err != nil || issue == nil || issue.GetState() == "closed" {
 		return err
 	}
-	err = f.Comment(ctx, issue.GetNumber(), c.Marker+" closed", func(string) string { return c.Text })
+	err = f.Comment(ctx, issue.GetNumber(), c.Part+" closed", func(string) string { return c.Text })
 	if err != nil && !errors.Is(err, strategy.ErrRefused) {
 		return err
+	}
+	if c.Open {
+		return nil
 	}
 	closed, reason := "closed", "completed"
 	_, _, err = f.client.Issues.Edit(ctx, f.owner, f.name, issue.GetNumber(), &github.IssueRequest{State: &closed, StateReason: &reason})

@@ -13,7 +13,7 @@ import (
 
 func incident(d *desk) strategy.Issue {
 	return strategy.Issue{
-		Marker: "drover/web-abc", Title: "web 1.2.0 rolled back", Body: "It failed.", Labels: []string{"drover"}, Assignees: []string{githubtest.Person}, Since: d.now,
+		Marker: "drover/0123456", Part: "drover/web-abc", Title: "web 1.2.0 rolled back", Body: "It failed.", Labels: []string{"drover"}, Assignees: []string{githubtest.Person}, Since: d.now,
 	}
 }
 
@@ -105,7 +105,7 @@ func TestCloseIssue(t *testing.T) {
 	if _, err := d.forge.OpenIssue(t.Context(), incident(d)); err != nil {
 		t.Fatal(err)
 	}
-	closing := strategy.Closing{Marker: "drover/web-abc", Since: d.now, Text: "1.2.1 was promoted."}
+	closing := strategy.Closing{Marker: "drover/0123456", Part: "drover/web-abc", Since: d.now, Text: "1.2.1 was promoted."}
 	d.hub.Fail(githubtest.Fault{Method: "PATCH", Path: "/issues/1", Kind: githubtest.Broken})
 	if err := d.forge.CloseIssue(t.Context(), closing); err == nil {
 		t.Fatal("GitHub was broken, and there is no error")
@@ -122,5 +122,44 @@ func TestCloseIssue(t *testing.T) {
 	closing.Marker = "drover/other"
 	if err := d.forge.CloseIssue(t.Context(), closing); err != nil {
 		t.Errorf("an issue that is not there: %v", err)
+	}
+}
+
+// TestIssueOfSeveralParts: two releases of one commit fail, are told in one issue, and it is closed with the second.
+func TestIssueOfSeveralParts(t *testing.T) {
+	d := newDesk(t)
+	first, second := incident(d), incident(d)
+	second.Part, second.Body = "drover/shop-abd", "It failed too."
+	if _, err := d.forge.OpenIssue(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	end := func(part string, open bool) {
+		t.Helper()
+		closing := strategy.Closing{Marker: first.Marker, Part: part, Since: first.Since, Text: part + " is mended.", Open: open}
+		if err := d.newForge(t, github.Config{}).CloseIssue(t.Context(), closing); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end(first.Part, false)
+	d.hub.Fail(githubtest.Fault{Method: "POST", Path: "/issues/1/comments", Kind: githubtest.Cut})
+	if _, err := d.forge.OpenIssue(t.Context(), second); err == nil {
+		t.Fatal("the answer was lost, and there is no error")
+	}
+	for range 2 {
+		if address, err := d.newForge(t, github.Config{}).OpenIssue(t.Context(), second); err != nil || !strings.HasSuffix(address, "/issues/1") {
+			t.Errorf("the second part got %q, %v, want the first issue", address, err)
+		}
+	}
+	issues := d.hub.Issues()
+	if len(issues) != 1 || issues[0].State != "open" || len(issues[0].Comments) != 2 || !strings.HasPrefix(issues[0].Comments[1].Body, "It failed too.") {
+		t.Fatalf("the issues are %+v, want one, open again, that tells of the second part", issues)
+	}
+	end(second.Part, true)
+	if got := d.hub.Issues()[0].State; got != "open" {
+		t.Errorf("the issue is %s while it concerns another release", got)
+	}
+	end(second.Part, false)
+	if issue := d.hub.Issues()[0]; issue.State != "closed" || len(issue.Comments) != 3 {
+		t.Errorf("the issue is %s with %d comments, want it closed with 3", issue.State, len(issue.Comments))
 	}
 }
