@@ -120,6 +120,9 @@ func (m *machine) decide() Reason {
 // enter begins a phase, or a step of it, and writes the reason into the timeline.
 func (m *machine) enter(p Phase, why Reason) Reason {
 	m.Phase, m.Since, m.Hold, m.moved, m.dt = p, m.now, nil, true, 0
+	if p == Restoring || p == Reversing {
+		m.Evidence = m.Evidence.concluded() // The record needs the room for what is to be said of it.
+	}
 	m.note(why)
 	return why
 }

@@ -162,6 +162,11 @@ func (e Evidence) NextStep() Evidence {
 	return e
 }
 
+// concluded is what is left of the evidence when nothing more is judged: the counts that people read.
+func (e Evidence) concluded() Evidence {
+	return Evidence{Since: e.Since, At: e.At, Canary: e.Canary, Stable: e.Stable, Total: e.Total, Failed: e.Failed}
+}
+
 // key tells series apart.
 func (s Series) key() string {
 	key := s.Source + "/" + string(s.Track)

@@ -39,7 +39,17 @@ func (c trial) plan() strategy.Plan {
 
 func (c trial) verdict(t *testing.T) strategy.Verdict {
 	t.Helper()
-	r := strategy.Rollout{Release: "web", Phase: strategy.Stepping, ID: "web-1", Registered: true, Opened: true, Plan: c.plan(), Canary: strategy.Trial{Revision: revision("b"), Service: service}}
+	r := c.run(t, c.plan())
+	if len(r.Verdicts) != 1 {
+		t.Fatalf("got %d verdicts: %s", len(r.Verdicts), r.Reason.Text)
+	}
+	return r.Verdicts[0]
+}
+
+// run has the gates of a plan judge the trial.
+func (c trial) run(t *testing.T, p strategy.Plan) strategy.Rollout {
+	t.Helper()
+	r := strategy.Rollout{Release: "web", Phase: strategy.Stepping, ID: "web-1", Registered: true, Opened: true, Plan: p, Canary: strategy.Trial{Revision: revision("b"), Service: service}}
 	r.Plan.Steps[0].Weight = strategy.Percent(10)
 	if c.alone {
 		r.Plan.Steps[0].Weight = strategy.Full
@@ -79,10 +89,7 @@ func (c trial) verdict(t *testing.T) strategy.Verdict {
 			t.Fatalf("got phase %s: %s", r.Phase, r.Reason.Text)
 		}
 	}
-	if len(r.Verdicts) != 1 {
-		t.Fatalf("got %d verdicts: %s", len(r.Verdicts), r.Reason.Text)
-	}
-	return r.Verdicts[0]
+	return r
 }
 
 func grow(c *strategy.Counters, more strategy.Counters) {
