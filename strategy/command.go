@@ -107,7 +107,7 @@ func Unobeyed(kind CommandKind, r Rollout) string {
 			return "there is no rollout that can be aborted: " + r.standing()
 		}
 	case CommandRetry:
-		if r.Phase == Resting {
+		if r.Phase == Resting && r.Hold == nil {
 			return "nothing is parked: " + r.Reason.Text
 		}
 	case CommandApprove:

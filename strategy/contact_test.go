@@ -35,6 +35,7 @@ func TestRolloutGoesOnFromWhatRuns(t *testing.T) {
 		phase   strategy.Phase
 	}{
 		{"retry", "b", &strategy.Command{Kind: strategy.CommandRetry, By: "robin"}, strategy.DeploymentSuccessful, "x", strategy.Placing},
+		{"retry while theirs is under way", "b", &strategy.Command{Kind: strategy.CommandRetry, By: "robin"}, strategy.DeploymentRunning, "a", strategy.Resting},
 		{"commit", "c", nil, strategy.DeploymentSuccessful, "x", strategy.Placing},
 		{"commit while theirs is under way", "c", nil, strategy.DeploymentRunning, "a", strategy.Stepping},
 		{"nothing", "b", nil, strategy.DeploymentSuccessful, "a", strategy.Stepping},

@@ -14,8 +14,9 @@ func (m *machine) gitMoved() (Reason, bool) {
 	if m.o.Cluster == nil {
 		return m.nomadAway(), true
 	}
-	if m.meddled() {
+	if m.Phase != First && m.meddled() {
 		if why, underWay := m.takeOver(); underWay {
+			m.shut()
 			return why, true
 		}
 	}
@@ -171,7 +172,10 @@ func (m *machine) foreign() (Reason, bool) {
 	m.shut()
 	if d := m.o.Desired; d != nil && m.asked(CommandRetry) {
 		if why, underWay := m.takeOver(); underWay {
-			return why, true
+			// The command is gone with this look: at rest it is Git that asks for what begins when theirs has ended.
+			m.Last = Outcome{Kind: OutcomeSuperseded, Revision: m.Canary.Revision, Reason: why, At: m.now}
+			m.Weight, m.Evidence, m.Paused = 0, Evidence{}, ""
+			return m.enter(Resting, why), true
 		}
 		return m.begin(m.Phase.again(), d, Reason{Code: Started, Text: fmt.Sprintf("%s once more, as %s asks", d.Revision, m.o.Command.By)}), true
 	}
