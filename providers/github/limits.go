@@ -30,9 +30,9 @@ func (e *LimitError) RetryAt() time.Time { return e.At }
 const (
 	// hourly is what GitHub allows in an hour when it does not say otherwise.
 	hourly = 5000
-	// slots divide the hour over which requests are counted.
-	slots    = 60
-	slotTime = time.Hour / slots
+	// slots are the time over which requests are counted: an hour, and the part of a minute that has begun.
+	slots    = 61
+	slotTime = time.Minute
 	// firstPause is the pause after a limit without a time; it doubles up to longestPause.
 	firstPause   = time.Minute
 	longestPause = 16 * time.Minute

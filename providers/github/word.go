@@ -13,6 +13,9 @@ import (
 	"github.com/drover-dev/drover/strategy"
 )
 
+// sinceStays is how long the question for words stays the same, so that it is answered for nothing.
+const sinceStays = 6 * time.Hour
+
 // reactions are how answers look.
 var reactions = map[strategy.Answer]string{strategy.AnswerDone: "+1", strategy.AnswerRefused: "-1", strategy.AnswerVoid: "confused"}
 
@@ -22,7 +25,7 @@ func (f *Forge) Words(ctx context.Context, since time.Time) ([]strategy.Word, er
 	if err != nil {
 		return nil, err
 	}
-	since = since.UTC().Truncate(time.Minute) // So that the question stays the same, and is answered for nothing.
+	since = since.UTC().Truncate(sinceStays)
 	sort, direction := "updated", "asc"
 	opts := &github.IssueListCommentsOptions{Sort: &sort, Direction: &direction, Since: &since, ListOptions: github.ListOptions{PerPage: perPage}}
 	var words []strategy.Word

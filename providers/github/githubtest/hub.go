@@ -50,7 +50,9 @@ type Hub struct {
 	issues   []*issue            // pull requests too; number N at N-1
 	landed   map[string]int      // pull requests by the commits that they brought
 	lastID   int64
-	disabled bool // it has no issues
+	refs     map[string]string // as they were last seen
+	pushed   time.Time         // when they last moved
+	disabled bool              // it has no issues
 
 	usage  usage
 	faults []*Fault

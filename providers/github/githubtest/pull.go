@@ -3,6 +3,7 @@ package githubtest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -65,6 +66,9 @@ func (h *Hub) Push(number int, sha string) {
 // follow has every open pull request at the tip of its branch.
 func (h *Hub) follow() {
 	refs := h.git.refs()
+	if !maps.Equal(refs, h.refs) {
+		h.refs, h.pushed = refs, h.now()
+	}
 	for _, i := range h.issues {
 		if i.pull == nil || i.State != "open" {
 			continue

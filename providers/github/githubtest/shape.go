@@ -73,7 +73,7 @@ func (h *Hub) repositoryOf(owner string, full bool) object {
 		"clone_url": page + ".git", "default_branch": h.options.Branch, "forks": 0, "forks_count": 0, "git_url": "git://github.com/" + name + ".git",
 		"has_downloads": true, "has_issues": !h.disabled, "has_projects": false, "has_wiki": false, "has_pages": false, "homepage": nil,
 		"language": "HCL", "archived": false, "disabled": false, "mirror_url": nil, "open_issues": 0, "open_issues_count": 0, "license": nil,
-		"pushed_at": stamp(h.now()), "size": 1, "ssh_url": "git@github.com:" + name + ".git", "stargazers_count": 0, "svn_url": page,
+		"pushed_at": stamp(h.pushed), "size": 1, "ssh_url": "git@github.com:" + name + ".git", "stargazers_count": 0, "svn_url": page,
 		"watchers": 0, "watchers_count": 0, "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
 	})
 	if full {
