@@ -302,3 +302,61 @@ func TestRevertOfWhatWasEditedSince(t *testing.T) {
 		t.Errorf("the pull requests are %+v, want one that says what to look at", pulls)
 	}
 }
+
+// ended is what people see on GitHub at the end of a story.
+type ended struct {
+	Issues   int
+	Comments []int // below each pull request
+	Last     string
+	Revert   string
+}
+
+// playRollback merges a bad version, with one write to GitHub going wrong and Drover starting anew after it.
+func playRollback(t *testing.T, fault *githubtest.Fault) (end ended, writes int) {
+	t.Helper()
+	s := newShop(t)
+	s.runs()
+	before := s.writes()
+	if fault != nil {
+		s.hub.Fail(*fault)
+	}
+	number := s.propose("1.2.0")
+	s.until("it is looked at", func() bool { return len(s.hub.Comments(number)) == 1 })
+	bad := s.merge(number, "squash")
+	s.until("1.2.0 is rolled back", func() bool { return s.rollout(checkout).Last.Kind == strategy.OutcomeCondemned })
+	s.restart()
+	s.tick()
+	s.restart()
+	s.until("all is said", func() bool { return s.settled("1.0.0", strategy.OutcomeCondemned) })
+	for _, p := range s.hub.Pulls() {
+		end.Comments = append(end.Comments, len(p.Comments))
+	}
+	said := s.said(bad)
+	last, _, _ := strings.Cut(said[len(said)-1], ":")
+	subject, _, _ := strings.Cut(s.remote.Git(t, "log", "-1", "--format=%s", "refs/heads/main"), "\n")
+	end.Issues, end.Last, end.Revert = len(s.hub.Issues()), last, subject
+	return end, s.writes() - before
+}
+
+// TestLostAnswersOnGitHub has the answer to every single write get lost after it was done, and Drover start anew: the end
+// is that of an undisturbed Drover.
+func TestLostAnswersOnGitHub(t *testing.T) {
+	want, writes := playRollback(t, nil)
+	if want.Issues != 1 || want.Last != "failure drover/checkout-api" || want.Revert != `Revert "Release checkout-api 1.2.0 (#1)"` {
+		t.Fatalf("undisturbed, the story ends with %+v", want)
+	}
+	each := 1
+	if testing.Short() {
+		each = 5
+	}
+	for _, method := range []string{"POST", "PATCH"} {
+		for n := 0; n < writes; n += each {
+			t.Run(fmt.Sprintf("%s %d", method, n+1), func(t *testing.T) {
+				got, _ := playRollback(t, &githubtest.Fault{Method: method, After: n, Kind: githubtest.Cut})
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("the end differs (-undisturbed +disturbed):\n%s", diff)
+				}
+			})
+		}
+	}
+}
