@@ -157,7 +157,11 @@ func (m *machine) settled() bool {
 
 // meddled tells whether somebody else registered what is live since the rollout began.
 func (m *machine) meddled() bool {
-	return !m.ours(RoleCanary) && (m.Registered || m.o.Cluster.ModifyIndex != m.Base)
+	own := RoleCanary
+	if m.Phase == First {
+		own = RoleFirst
+	}
+	return !m.ours(own) && (m.Registered || m.o.Cluster.ModifyIndex != m.Base)
 }
 
 // foreign holds when somebody else registered the job in mid-rollout; a stopped job ends the rollout.
