@@ -38,7 +38,7 @@ var update = flag.Bool("update", false, "write the histories of the scenarios an
 //	nodes N                            room for so many allocations; 0 is no limit
 //	register NAME VERSION [bare]       a person registers the job by hand; bare: without its source
 //	stop NAME                          a person stops the job
-//	person pause|resume|abort|retry NAME   a person commands it through the daemon
+//	person pause|resume|approve|abort|retry NAME   a person commands it through the daemon
 //	rollback NAME                      a person has Drover commit the way back
 //	smoke "ANSWER"                     what the canaries answer to smoke checks is quoted so; "" when it is as expected
 //	push refuse|accept                 the remote protects the branch, or does not
