@@ -205,6 +205,9 @@ func (i *intent) resolve(ctx context.Context, r strategy.Release) (*strategy.Des
 	if problem != "" {
 		d.Refusals = append(d.Refusals, problem)
 	}
+	if n := jsonSize(d.Release.Plan); n > strategy.MaxPlan {
+		d.Refusals = append(d.Refusals, fmt.Sprintf("its plan takes %d bytes of the record, at most %d are kept: shorten the queries, smoke checks and labels, or take fewer steps", n, strategy.MaxPlan))
+	}
 	if problem := d.Release.Plan.Unanswered(); problem != "" && !i.measured {
 		d.Refusals = append(d.Refusals, problem)
 	}

@@ -354,7 +354,7 @@ func (l *Loop) store(ctx context.Context, t *tracked, now time.Time) error {
 	if !r.Differs(t.stored) && !baseline && !suspects && !restsAnew && (!r.InMotion() || now.Sub(t.storedAt) < saveEvery) {
 		return nil
 	}
-	index, err := l.opts.Ledger.Store(ctx, t.record)
+	index, err := l.opts.Ledger.Store(ctx, strategy.Record{Rollout: r.Within(recordLimit, recordSize), Index: t.record.Index})
 	if err != nil {
 		if errors.Is(err, strategy.ErrStale) {
 			l.loaded = false // Somebody else wrote: read again before anything else is done.

@@ -28,10 +28,11 @@ func mark(marker string) string {
 
 // marked is a text with its marker, within GitHub's bounds.
 func marked(marker, text string, more ...string) string {
-	line := "\n\n" + mark(marker) + "\n"
+	marks := []string{mark(marker)}
 	for _, also := range more {
-		line += mark(also) + "\n"
+		marks = append(marks, mark(also))
 	}
+	line := "\n\n" + strings.Join(marks, "\n") + "\n"
 	const cut = "\n\n(cut: GitHub takes no more)"
 	if room := maxBody - len([]rune(line)); len([]rune(text)) > room {
 		text = string([]rune(text)[:room-len([]rune(cut))]) + cut
