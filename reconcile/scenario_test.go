@@ -34,6 +34,7 @@ var update = flag.Bool("update", false, "write the histories of the scenarios an
 //	behave VERSION sound|crash|sick|errors=8%|latency=250ms
 //	lose|crash NAME canary|stable      the newest such allocation loses its node, or its task exits
 //	nomad|router|meter|git|forge down|up
+//	promote refuse|accept              Nomad refuses to promote deployments, or does not
 //	nomad|git denied                   it answers, and rejects Drover's credentials, until it is up
 //	nodes N                            room for so many allocations; 0 is no limit
 //	register NAME VERSION [bare]       a person registers the job by hand; bare: without its source
@@ -185,7 +186,7 @@ func (s *scenario) play(line string) error {
 		"release": {2, s.releaseVersion}, "commit": {2, s.commitFiles}, "undo": {0, s.undoLast}, "race": {3, s.raceNextPush}, "push": {1, s.answerPushes},
 		"wait": {1, s.waitFor}, "until": {2, s.waitUntil}, "expect": {2, s.expect}, "restart": {0, s.restartDrover},
 		"behave": {2, s.behave}, "lose": {2, s.loseAlloc}, "crash": {2, s.crashAlloc}, "nodes": {1, s.setNodes}, "load": {1, s.setLoad},
-		"nomad": {1, s.setNomad}, "git": {1, s.setGit}, "forge": {1, s.setForge}, "router": {1, s.setRouter}, "meter": {1, s.setMeter}, "register": {2, s.registerByHand}, "person": {2, s.command}, "rollback": {1, s.rollback}, "smoke": {1, s.setSmoke}, "stop": {1, s.stopByHand},
+		"nomad": {1, s.setNomad}, "promote": {1, s.setPromote}, "git": {1, s.setGit}, "forge": {1, s.setForge}, "router": {1, s.setRouter}, "meter": {1, s.setMeter}, "register": {2, s.registerByHand}, "person": {2, s.command}, "rollback": {1, s.rollback}, "smoke": {1, s.setSmoke}, "stop": {1, s.stopByHand},
 		"force": {4, s.forceBranch}, "accept-head": {0, s.acceptHead}, "limits": {2, s.setLimits}, "prune": {1, s.setPrune}, "scale": {3, s.scaleByHand},
 		"instance": {1, s.otherInstance}, "forget": {0, s.forget}, "wipe": {0, s.wipe}, "count": {2, s.commitCount},
 	}
@@ -392,6 +393,11 @@ func (s *scenario) setLoad(args []string) error {
 func (s *scenario) setNomad(args []string) error {
 	s.nomad.Unavailable(args[0] == "down")
 	s.denied.on.Store(args[0] == "denied")
+	return nil
+}
+
+func (s *scenario) setPromote(args []string) error {
+	s.denied.promote.Store(args[0] == "refuse")
 	return nil
 }
 

@@ -276,16 +276,23 @@ func (w *world) allocs(name string, canary bool) ([]string, error) {
 type denial struct {
 	next http.RoundTripper
 	on   atomic.Bool
+	// promote has deployments not promoted, by an answer that says nothing of our token.
+	promote atomic.Bool
 }
 
 // RoundTrip answers as Nomad does to a token that was revoked.
 func (d *denial) RoundTrip(r *http.Request) (*http.Response, error) {
-	if !d.on.Load() {
+	code, text := http.StatusForbidden, "Permission denied"
+	switch {
+	case d.on.Load():
+	case d.promote.Load() && strings.HasPrefix(r.URL.Path, "/v1/deployment/promote/"):
+		code, text = http.StatusInternalServerError, "rpc error: deployment is not to be promoted"
+	default:
 		return d.next.RoundTrip(r)
 	}
 	return &http.Response{
-		StatusCode: http.StatusForbidden, Status: "403 Forbidden", Request: r, Header: http.Header{},
-		Body: io.NopCloser(strings.NewReader("Permission denied")),
+		StatusCode: code, Status: fmt.Sprintf("%d %s", code, http.StatusText(code)), Request: r, Header: http.Header{},
+		Body: io.NopCloser(strings.NewReader(text)),
 	}, nil
 }
 

@@ -191,6 +191,8 @@ func (m *machine) gatesText(text string) string {
 	switch {
 	case len(m.Verdicts) == 0:
 		return text
+	case passed == 1 && len(open) == 0:
+		return text + ", 1 gate passes"
 	case len(open) == 0:
 		return fmt.Sprintf("%s, %d gates pass", text, passed)
 	}
