@@ -118,6 +118,8 @@ func IssueOf(instance, release string, task strategy.Task, pull strategy.Pull) s
 	switch {
 	case first:
 		b.WriteString("- The job was stopped: there is no earlier version to go back to.\n")
+	case servesOn(task):
+		fmt.Fprintf(&b, "- %s could not be made ready: %s was all that served, and goes on until another version takes over.\n", plain(task.Good.String()), plain(task.Bad.String()))
 	default:
 		fmt.Fprintf(&b, "- The canary lost its traffic, and %s serves all of it.\n", plain(task.Good.String()))
 	}
@@ -133,6 +135,12 @@ func IssueOf(instance, release string, task strategy.Task, pull strategy.Pull) s
 // isFirst tells whether it was the first release of its job that failed, not one that replaced what nobody knows.
 func isFirst(task strategy.Task) bool {
 	return task.Good.IsZero() && len(task.Timeline) > 0 && task.Timeline[0].Phase == strategy.First
+}
+
+// servesOn tells whether what failed was promoted all the same, because nothing else served.
+func servesOn(task strategy.Task) bool {
+	n := len(task.Timeline)
+	return n > 0 && task.Timeline[n-1].Phase == strategy.Blocked && task.Timeline[n-1].Reason.Code == strategy.Superseded
 }
 
 // gitText is what became of the commit.

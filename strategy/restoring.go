@@ -182,7 +182,7 @@ func (m *machine) reverseMayGoOn(settled bool) bool {
 
 // another tells whether Git asks for a revision that is neither of the two at hand, and that can be released.
 func (m *machine) another(d *Desired) bool {
-	return d != nil && d.Revision != m.Stable.Revision && d.Revision != m.Canary.Revision && !m.IsCondemned(d.Revision) && len(d.Refusals) == 0
+	return d != nil && m.o.Forced == "" && d.Revision != m.Stable.Revision && d.Revision != m.Canary.Revision && !m.IsCondemned(d.Revision) && len(d.Refusals) == 0
 }
 
 // blocked waits for stable to become ready, or for Git to ask for something else.
@@ -192,6 +192,9 @@ func (m *machine) blocked() Reason {
 		return m.nomadAway()
 	}
 	if m.Stuck == Restoring && m.promotedByHand() {
+		if m.another(d) {
+			return m.goOnFromServing(d)
+		}
 		return m.reverse(m.Ending)
 	}
 	m.give(m.split(0, false))
@@ -202,6 +205,9 @@ func (m *machine) blocked() Reason {
 		return m.retryWayBack()
 	}
 	if m.another(d) {
+		if why, promoting := m.promoteServing(d); promoting {
+			return why
+		}
 		m.finish()
 		phase := Placing
 		if m.Stable == (Installed{}) {
@@ -214,6 +220,42 @@ func (m *machine) blocked() Reason {
 		trusted = m.Canary.Revision
 	}
 	return m.hold(StableUnready, "%s is not ready: what is ready serves. Mend it and run drover retry %s, or commit another revision", trusted, m.Release)
+}
+
+// promoteServing promotes canaries that are all that serves, before anything is registered in their place: that would end
+// them, and leave nobody. Where Nomad does not promote them Git's wish is begun without that.
+func (m *machine) promoteServing(d *Desired) (Reason, bool) {
+	c := m.o.Cluster
+	if m.Stuck != Restoring || !m.stranded() || c.Deployment.Status != DeploymentRunning || m.heldFor(Superseded) > m.deadline() {
+		return Reason{}, false
+	}
+	ready := 0
+	for _, a := range c.Allocs {
+		switch {
+		case !a.Canary || a.Ending:
+		case !a.Ready:
+			return Reason{}, false // Nomad promotes all of them or none.
+		default:
+			ready++
+		}
+	}
+	if ready < c.Deployment.DesiredCanaries() {
+		return Reason{}, false
+	}
+	m.act(Action{Kind: ActPromote, Job: m.Job, Deployment: c.Deployment.ID})
+	return m.hold(Superseded, "Git asks for %s at %s: promoting %s first, which is all that serves", d.Revision, d.Commit.Short(), c.Revision), true
+}
+
+// goOnFromServing begins what Git asks for from what was promoted because nothing else served.
+func (m *machine) goOnFromServing(d *Desired) Reason {
+	c := m.o.Cluster
+	m.give(m.split(0, false))
+	if c.Deployment.Status == DeploymentRunning {
+		return m.hold(Superseded, "Git asks for %s at %s: waiting for the promotion of %s to end", d.Revision, d.Commit.Short(), c.Revision)
+	}
+	m.finish()
+	m.Stable = Installed{Revision: c.Revision, Version: c.Version}
+	return m.begin(Placing, d, Reason{Code: Superseded, Text: fmt.Sprintf("the way back was blocked; Git asks for %s at %s, and %s serves until then", d.Revision, d.Commit.Short(), c.Revision)})
 }
 
 // unblocked tells whether the way back has what it waited for, or nothing is left to go back to.
