@@ -31,19 +31,21 @@ type errands struct {
 	incidents map[string][]strategy.Incident
 }
 
-// queue is what is to be said of one release. Tasks and reports are two lanes, each in its order: an issue that nobody
-// takes does not keep statuses from being told.
+// queue is what is to be said of one release. Reverts, other tasks and reports are three lanes, each in its order: an issue
+// that nobody takes keeps neither Git from being mended nor statuses from being told. It waits for the revert that it tells
+// of.
 type queue struct {
 	tasks   []strategy.Task
 	reports []strategy.Report
-	rests   [2]rest // by lane
+	rests   [3]rest // by lane
 }
 
-// lane is one of the two.
+// lane is one of the three.
 type lane int
 
 const (
-	laneTasks lane = iota
+	laneReverts lane = iota
+	laneTasks
 	laneReports
 )
 
@@ -143,14 +145,29 @@ func (e *errands) first(release string, in lane) (*strategy.Task, *strategy.Repo
 	q := e.queues[release]
 	switch {
 	case q == nil:
-	case in == laneTasks && len(q.tasks) > 0:
-		task := q.tasks[0]
-		return &task, nil
+	case in == laneReverts:
+		return q.task(func(t strategy.Task) bool { return t.Kind == strategy.TaskRevert }), nil
+	case in == laneTasks:
+		task := q.task(func(t strategy.Task) bool { return t.Kind != strategy.TaskRevert })
+		if task == nil || q.task(func(t strategy.Task) bool { return t.Kind == strategy.TaskRevert && t.Rollout == task.Rollout }) != nil {
+			return nil, nil
+		}
+		return task, nil
 	case in == laneReports && len(q.reports) > 0:
 		report := q.reports[0]
 		return nil, &report
 	}
 	return nil, nil
+}
+
+// task is the first task of a kind, nil when there is none.
+func (q *queue) task(is func(strategy.Task) bool) *strategy.Task {
+	n := slices.IndexFunc(q.tasks, is)
+	if n < 0 {
+		return nil
+	}
+	task := q.tasks[n]
+	return &task
 }
 
 // finish takes an errand out of its queue; the issue learns what became of the revert.
@@ -163,7 +180,11 @@ func (e *errands) finish(f finished) {
 		return
 	}
 	in := laneReports
-	if f.task != nil {
+	switch {
+	case f.task == nil:
+	case f.task.Kind == strategy.TaskRevert:
+		in = laneReverts
+	default:
 		in = laneTasks
 	}
 	q.rests[in] = rest{}
@@ -199,7 +220,7 @@ func (e *errands) fail(release string, in lane, now time.Time, err error) {
 // run beside Pass, but not beside itself. The next pass records what was done.
 func (l *Loop) Deliver(ctx context.Context, now time.Time) {
 	reverted := false
-	for _, in := range []lane{laneTasks, laneReports} {
+	for _, in := range []lane{laneReverts, laneTasks, laneReports} {
 		for _, release := range l.errands.due(now, in) {
 			for ctx.Err() == nil {
 				task, report := l.errands.first(release, in)

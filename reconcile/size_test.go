@@ -30,6 +30,10 @@ func TestRecordStaysSmall(t *testing.T) {
 		if n%4 == 0 {
 			w.restart()
 		}
+		reverted := func() bool { return strings.Contains(w.repo.content(releasePath(checkout)), `"1.0.0"`) }
+		if err := w.until(time.Minute, reverted); err != nil {
+			t.Fatalf("attempt %d is not reverted while the forge is away: %v", n, err)
+		}
 	}
 	if w.ledger.largest > recordLimit {
 		t.Errorf("the largest record has %d bytes, more than %d", w.ledger.largest, recordLimit)
