@@ -51,13 +51,7 @@ func (m *machine) tell(sha string, state ReportState, key, text string) {
 func (m *machine) report(reason Reason) {
 	if !m.AtRest() {
 		state, text := ReportPending, m.underWay(reason)
-		key := fmt.Sprint(m.ID, m.Phase, m.Step, m.Paused)
-		if m.Hold != nil {
-			key += string(m.Hold.Reason.Code)
-		} else if m.Phase == Stepping {
-			key += text
-		}
-		m.tell(m.Canary.Commit.SHA, state, key, text)
+		m.tell(m.Canary.Commit.SHA, state, m.underWayKey(), text)
 		return
 	}
 	m.reportEnd()
@@ -68,6 +62,21 @@ func (m *machine) report(reason Reason) {
 	if state, ok := restStates[reason.Code]; ok {
 		m.tell(d.Commit.SHA, state, string(reason.Code), reason.Text)
 	}
+}
+
+// underWayKey is what is news of a rollout in motion: its phase, its step, a hold, and the first time in a step that all gates
+// pass. How many pass changes with every few requests, and is no news.
+func (m *machine) underWayKey() string {
+	key := fmt.Sprint(m.ID, m.Phase, m.Step, m.Paused)
+	if m.Hold != nil {
+		return key + string(m.Hold.Reason.Code)
+	}
+	passing := key + "passing"
+	said := slices.ContainsFunc(m.Reports, func(r Report) bool { return r.SHA == m.Canary.Commit.SHA && r.Key == clip(passing, maxLine) })
+	if m.Phase == Stepping && (said || m.gatesPass()) {
+		return passing
+	}
+	return key
 }
 
 // reportEnd says how the last rollout ended, on the commit that asked for it.

@@ -177,17 +177,23 @@ func (m *machine) progress(step Step) string {
 	return m.gatesText(fmt.Sprintf("%s, baked %s of %s", m.at(step), m.Baked.Round(time.Second), step.Bake))
 }
 
-// gatesText adds what the gates say now.
-func (m *machine) gatesText(text string) string {
-	passed := 0
-	var open []string
+// openGates are the gates that do not pass now, by their names. Those that only watch are never among them.
+func (m *machine) openGates() (open []string) {
 	for _, v := range m.Verdicts {
-		if v.State == Pass || v.DryRun {
-			passed++
-		} else {
+		if v.State != Pass && !v.DryRun {
 			open = append(open, v.Gate)
 		}
 	}
+	return open
+}
+
+// gatesPass tells whether there are gates, and all of them pass now.
+func (m *machine) gatesPass() bool { return len(m.Verdicts) > 0 && len(m.openGates()) == 0 }
+
+// gatesText adds what the gates say now.
+func (m *machine) gatesText(text string) string {
+	open := m.openGates()
+	passed := len(m.Verdicts) - len(open)
 	switch {
 	case len(m.Verdicts) == 0:
 		return text
