@@ -69,7 +69,12 @@ type boundary struct {
 	until  time.Time // it is back
 }
 
-func newBoundary() *boundary { return &boundary{calls: map[string]int{}, acts: map[string]bool{}} }
+func newBoundary() *boundary {
+	return &boundary{
+		calls: map[string]int{}, acts: map[string]bool{},
+		pass: func() int { return 0 }, now: func() time.Time { return time.Time{} },
+	}
+}
 
 // arm makes the boundary do damage at a point, once.
 func (b *boundary) arm(at point, d damage) { b.at, b.damage, b.armed = at, d, true }

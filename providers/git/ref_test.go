@@ -168,7 +168,7 @@ func TestRefThatIsTooLarge(t *testing.T) {
 			t.Helper()
 			var stream strings.Builder
 			fmt.Fprintf(&stream, "commit %s\ncommitter A <a@example.com> 1700000000 +0000\ndata 1\nm\n", pull)
-			for i := range 20_001 {
+			for i := range 50_001 {
 				fmt.Fprintf(&stream, "M 100644 inline many/%d\ndata 1\nx\n", i)
 			}
 			importInto(t, remote, stream.String())

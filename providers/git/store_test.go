@@ -230,7 +230,7 @@ func TestTooManyFilesAreAnError(t *testing.T) {
 	remote := providertest.NewBareRemote(t)
 	var stream strings.Builder
 	stream.WriteString("commit refs/heads/main\ncommitter A <a@example.com> 1700000000 +0000\ndata 1\nm\n")
-	for i := range 20_001 {
+	for i := range 50_001 {
 		fmt.Fprintf(&stream, "M 100644 inline many/%d\ndata 1\nx\n", i)
 	}
 	stream.WriteString("M 100644 inline few/a\ndata 1\ny\n")
