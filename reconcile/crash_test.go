@@ -35,6 +35,7 @@ type outcome struct {
 	IssueTitle []string
 	File       string
 	Outbox     int
+	Hub        []string // pull requests, branches, comments and answers
 }
 
 // play plays a story, and checks all along that nothing is given to a condemned canary. arm is done before it begins.
@@ -162,6 +163,9 @@ func (w *world) outcome() outcome {
 	for _, issue := range w.forge.issues {
 		o.Issues = append(o.Issues, issue.Part[:strings.LastIndex(issue.Part, "-")])
 		o.IssueTitle = append(o.IssueTitle, issue.Title[:strings.Index(issue.Title, ":")])
+	}
+	if w.hub != nil {
+		o.Hub = w.hub.ends()
 	}
 	return o
 }

@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ type story struct {
 	stable  string
 	policy  string                                 // quickPolicy when empty
 	fresh   bool                                   // nothing was released before
+	hub     bool                                   // the forge has pull requests, and a later release is brought by one
 	before  func(w *world)                         // before the story, while nothing is damaged
 	begin   func(w *world)                         // a person releases the version when nil
 	during  func(w *world, once func(string) bool) // after every tick; once is true the first time for each word
@@ -86,6 +88,33 @@ func releases(version string) func(*world) {
 	return func(w *world) { w.release(checkout, version) }
 }
 
+// merges has a version brought by a pull request.
+func merges(version string) func(*world) {
+	return func(w *world) { w.hub.brought[w.release(checkout, version).SHA] = 7 }
+}
+
+// said tells whether a rollout ended so, and everything is said of it.
+func said(end strategy.OutcomeKind) func(*world) bool {
+	return func(w *world) bool {
+		r := w.rollout(checkout)
+		answered := !slices.ContainsFunc(w.hub.words, func(word strategy.Word) bool { return w.hub.answers[word.ID] == "" })
+		return r.Last.Kind == end && len(r.Untold()) == 0 && answered
+	}
+}
+
+// slowly leaves people the time to say something, whoever is away for a while.
+const slowly = `policy "standard" {
+  strategy "canary" {
+    weights = ["20%", "100%"]
+    bake    = "30s"
+  }
+  gate "errors" {
+    metric = "error_rate"
+    max    = "1%"
+  }
+}
+`
+
 func stories() []story {
 	return []story{
 		{name: "promoted", version: "1.1.0", outcome: strategy.OutcomePromoted, stable: "1.1.0"},
@@ -115,6 +144,19 @@ func stories() []story {
 		{name: "canary crashes", version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", before: behaves("1.1.0", sim.Behaviour{Crash: true})},
 		{name: "first release", version: "1.0.0", outcome: strategy.OutcomePromoted, stable: "1.0.0", fresh: true},
 		{name: "first release fails", blink: []string{"meter"}, version: "1.2.0", outcome: strategy.OutcomeCondemned, fresh: true},
+		{
+			name: "reverted by pull request", version: "1.2.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", hub: true,
+			before: func(w *world) { w.repo.refuse = "the branch is protected" },
+			begin:  merges("1.2.0"), done: said(strategy.OutcomeCondemned),
+		},
+		{
+			name: "aborted in a comment", version: "1.1.0", outcome: strategy.OutcomeParked, stable: "1.0.0", hub: true, policy: slowly,
+			begin: merges("1.1.0"), done: said(strategy.OutcomeParked),
+			during: inPhase(strategy.Stepping, func(w *world) {
+				w.hub.write(w.now, 7, "stranger", "/drover pause")
+				w.hub.write(w.now, 7, person, "/drover abort")
+			}),
+		},
 		{
 			name: "counts", version: "1.0.0", outcome: strategy.OutcomePromoted, stable: "1.0.0",
 			begin: func(w *world) {
@@ -157,6 +199,10 @@ func withCount(jobspec, count string) string {
 func (s story) prepare(t testing.TB) *world {
 	t.Helper()
 	w := newWorld(t, rate)
+	if s.hub {
+		w.hub = newHub()
+		w.restart()
+	}
 	policy := s.policy
 	if policy == "" {
 		policy = quickPolicy

@@ -44,6 +44,7 @@ type world struct {
 	repo     *repository
 	ledger   *ledger
 	forge    *forge
+	hub      *hub // the forge has pull requests when it is not nil
 	boundary *boundary
 
 	instance string
@@ -105,11 +106,15 @@ func (w *world) restart() {
 func (w *world) options() reconcile.Options {
 	p := w.process
 	traffic := boundTraffic{process: p, router: router{w}, meter: meter{w}}
+	forge, repository := reconcile.Forge(boundForge{p, w.forge}), reconcile.Repository(boundRepository{p, w.repo})
+	if w.hub != nil {
+		forge, repository = boundHub{boundForge{p, w.forge}, w.hub}, boundBranches{boundRepository{p, w.repo}, w.hub}
+	}
 	return reconcile.Options{
-		Instance: w.instance, Limits: w.limits, Prune: w.prune, Bookmark: boundBookmark{p, w.ledger}, Repository: boundRepository{p, w.repo}, Load: load,
+		Instance: w.instance, Limits: w.limits, Prune: w.prune, Bookmark: boundBookmark{p, w.ledger}, Repository: repository, Load: load,
 		Cluster: w.cluster(),
 		Routers: map[string]reconcile.Traffic{"": {Router: traffic, Meter: traffic}},
-		Ledger:  boundLedger{p, w.ledger}, Forge: boundForge{p, w.forge}, Prober: boundProber{p, prober{w}},
+		Ledger:  boundLedger{p, w.ledger}, Forge: forge, Prober: boundProber{p, prober{w}},
 		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 		Notify: func(d reconcile.Decision) {
 			if !p.ended() {
@@ -143,6 +148,9 @@ func (w *world) tick() {
 		w.restart()
 	}
 	w.pass()
+	if w.hub != nil {
+		w.hear()
+	}
 	for _, r := range w.rivals {
 		if r.passes--; r.passes >= 0 {
 			_, _ = r.loop.Pass(w.t.Context(), w.now) // It has lost; what it says of that is nobody's.
