@@ -3,6 +3,7 @@ package providertest
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -120,12 +121,31 @@ func (f *follower) register(t *testing.T, namespace, seconds string) strategy.Jo
 		t.Fatalf("register: %v", err)
 	}
 	t.Cleanup(func() {
-		_, _, err := f.h.Client.Jobs().Deregister(f.h.Job, true, &api.WriteOptions{Namespace: namespace})
-		if err != nil {
-			t.Errorf("clean up: %v", err)
+		for _, purge := range []bool{false, true} {
+			f.scheduled(t, namespace)
+			if _, _, err := f.h.Client.Jobs().Deregister(f.h.Job, purge, &api.WriteOptions{Namespace: namespace}); err != nil {
+				t.Errorf("clean up: %v", err)
+			}
 		}
+		f.scheduled(t, namespace)
 	})
 	return strategy.JobRef{Namespace: namespace, ID: f.h.Job}
+}
+
+// scheduled waits until Nomad has done with what was asked of the job: a server panics when a job is purged meanwhile.
+func (f *follower) scheduled(t *testing.T, namespace string) {
+	t.Helper()
+	for range 600 {
+		all, _, err := f.h.Client.Jobs().Evaluations(f.h.Job, &api.QueryOptions{Namespace: namespace})
+		if err != nil {
+			t.Fatalf("read the evaluations: %v", err)
+		}
+		if !slices.ContainsFunc(all, func(e *api.Evaluation) bool { return e.Status == "pending" }) {
+			return
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	t.Fatal("evaluations are still pending")
 }
 
 // settled waits until the job's deployment has ended.
@@ -163,6 +183,7 @@ func eventsOfAJob(t *testing.T, h EventsHarness) {
 		t.Fatalf("stop: %v", err)
 	}
 	f.until(t, "stopped", job, 4)
+	f.scheduled(t, "default")
 	if _, _, err := h.Client.Jobs().Deregister(h.Job, true, nil); err != nil {
 		t.Fatalf("purge: %v", err)
 	}

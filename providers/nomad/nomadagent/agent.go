@@ -209,24 +209,33 @@ func (a *Agent) Purge(ctx context.Context, job string) error {
 	return a.PurgeIn(ctx, api.DefaultNamespace, job)
 }
 
-// PurgeIn is Purge in another namespace than the default one.
+// PurgeIn is Purge in another namespace than the default one. The job is stopped first: a server whose plan is of a job
+// that was purged meanwhile panics.
 func (a *Agent) PurgeIn(ctx context.Context, namespace, job string) error {
-	if _, _, err := a.client.Jobs().Deregister(job, true, (&api.WriteOptions{Namespace: namespace}).WithContext(ctx)); err != nil && !isNotFound(err) {
-		return fmt.Errorf("purge job %s: %w", job, err)
+	for _, purge := range []bool{false, true} {
+		_, _, err := a.client.Jobs().Deregister(job, purge, (&api.WriteOptions{Namespace: namespace}).WithContext(ctx))
+		if err != nil && !isNotFound(err) {
+			return fmt.Errorf("purge job %s: %w", job, err)
+		}
+		if err := a.quiet(ctx, namespace, job); err != nil {
+			return fmt.Errorf("purge job %s: %w", job, err)
+		}
 	}
+	return nil
+}
+
+// quiet waits for the end of a job.
+func (a *Agent) quiet(ctx context.Context, namespace, job string) error {
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		quiet, err := a.isQuiet(ctx, namespace, job)
-		if err != nil {
-			return fmt.Errorf("purge job %s: %w", job, err)
-		}
-		if quiet {
-			return nil
+		if err != nil || quiet {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for the end of job %s: %w", job, ctx.Err())
+			return fmt.Errorf("wait for its end: %w", ctx.Err())
 		case <-ticker.C:
 		}
 	}
