@@ -1,7 +1,9 @@
 package integration_test
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -24,6 +26,11 @@ func TestNomadEvents(t *testing.T) {
 				return nomad.New(client, nomad.Options{}), line
 			},
 			Client: agent.Client(), Job: name, Namespace: name,
+			Purge: func(namespace, job string) error {
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // The test's own is over.
+				defer cancel()
+				return agent.PurgeIn(ctx, namespace, job)
+			},
 		})
 	})
 }

@@ -17,6 +17,8 @@ import (
 // EventsHarness is a cluster with the namespaces "default" and "shop", in which nothing of the jobs under test runs. Others
 // may use it at the same time.
 type EventsHarness struct {
+	// Purge ends a job and waits until nothing of it is left. A server panics when a job is purged while it is scheduled.
+	Purge func(namespace, job string) error
 	// Process is a handle as a process has it, and the process's line to the cluster.
 	Process func() (reconcile.Events, *Line)
 	// Client is the door that people use.
@@ -121,13 +123,9 @@ func (f *follower) register(t *testing.T, namespace, seconds string) strategy.Jo
 		t.Fatalf("register: %v", err)
 	}
 	t.Cleanup(func() {
-		for _, purge := range []bool{false, true} {
-			f.scheduled(t, namespace)
-			if _, _, err := f.h.Client.Jobs().Deregister(f.h.Job, purge, &api.WriteOptions{Namespace: namespace}); err != nil {
-				t.Errorf("clean up: %v", err)
-			}
+		if err := f.h.Purge(namespace, f.h.Job); err != nil {
+			t.Errorf("clean up: %v", err)
 		}
-		f.scheduled(t, namespace)
 	})
 	return strategy.JobRef{Namespace: namespace, ID: f.h.Job}
 }
