@@ -25,7 +25,11 @@ func TestPauseAndResume(t *testing.T) {
 	}
 	s.shared("1.1.0", strategy.Percent(25), paused, time.Time{})
 
-	s.drive(0, "resume", s.name)
+	// Who was killed leads on paper until its lock runs out.
+	s.until("the daemon leads again and obeys", func() bool {
+		code, _, _ := command(t, "resume", "-config", s.config, s.name)
+		return code == 0
+	})
 	s.steps(s.rests("1.1.0", strategy.OutcomePromoted))
 	s.deployments("0 successful", "1 successful promoted")
 	s.nobodyFailed(time.Time{})

@@ -122,7 +122,7 @@ func TestMistakesInJobspecs(t *testing.T) {
 	shop.write("releases/unset/job.nomad.hcl", strings.Replace(unsetJobspec, "\"region\" {\n  type = string", "\"region\" {\n  default = \"eu\"", 1))
 	shop.push("Give the region a default")
 	_, _, said = command(t, "validate", "-nomad", agent.Address, filepath.Join(dir, "clone"))
-	if strings.Contains(said, "unset") || !strings.Contains(said, "file()") {
+	if strings.Contains(said, "is not set") || !strings.Contains(said, "file()") {
 		t.Errorf("after one is mended, drover validate says:\n%s", said)
 	}
 }

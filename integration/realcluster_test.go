@@ -143,7 +143,7 @@ func (c *realCluster) follow(heading string) {
 	adapt := strings.NewReplacer("/usr/local/bin/drover", drover, "TOKEN", providertest.GitToken,
 		"nomad job run", "nomad job run -var driver=raw_exec", "count=2", "count=2 -var port=0")
 	c.sh(adapt.Replace(blocks[1]))
-	if said := c.sh(adapt.Replace(blocks[3])); !strings.Contains(said, "nothing is recorded") && !strings.Contains(said, "RELEASE") {
+	if said := c.sh(adapt.Replace(blocks[3])); !strings.Contains(said, "othing is recorded") && !strings.Contains(said, "RELEASE") {
 		c.t.Errorf("drover status beside the daemon says:\n%s", said)
 	}
 }

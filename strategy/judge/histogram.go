@@ -20,15 +20,16 @@ func Quantile(q float64, bounds, cumulative []float64, total float64) float64 {
 }
 
 // Above counts what is larger than the limit in a histogram. Within the bucket that holds the limit nobody knows, so all
-// of it counts as not larger: a limit is as fine as the buckets are. What lies beyond the last bound counts as larger.
+// of it counts as not larger: a limit is as fine as the buckets are. What lies beyond the last bound counts as larger. The
+// total may be a little behind the buckets, as the two are not counted in one instant: it is never less than none.
 func Above(limit float64, bounds, cumulative []float64, total float64) float64 {
 	for i, within := range cumulative {
 		if limit <= bounds[i] {
-			return total - within
+			return max(0, total-within)
 		}
 	}
 	if len(cumulative) == 0 {
 		return 0
 	}
-	return total - cumulative[len(cumulative)-1]
+	return max(0, total-cumulative[len(cumulative)-1])
 }

@@ -40,6 +40,9 @@ func TestAbove(t *testing.T) {
 			t.Errorf("above %v: got %v, want %v", limit, got, want)
 		}
 	}
+	if got := judge.Above(100, bounds, cumulative, cumulative[len(cumulative)-1]-1); got != 0 {
+		t.Errorf("got %v above in a histogram that is ahead of its total, want 0", got)
+	}
 	if got := judge.Above(1, nil, nil, 10); got != 0 {
 		t.Errorf("without buckets: got %v, want 0: nothing is known", got)
 	}
