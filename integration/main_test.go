@@ -41,7 +41,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	// The tests wait more than they work. A -parallel on the command line wins.
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "6"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
