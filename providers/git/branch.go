@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/storage/memory"
 
 	"github.com/drover-dev/drover/strategy"
@@ -47,20 +46,7 @@ func (r *Repository) pushBranch(ctx context.Context, change strategy.Change, nam
 			return strategy.Commit{}, err
 		}
 	}
-	var made prepared
-	err := r.read(ctx, change.Parent, func(parent *object.Commit) (err error) {
-		made, err = r.prepare(parent, change)
-		return err
-	})
-	if err != nil {
-		return strategy.Commit{}, err
-	}
-	first, cancel := context.WithTimeout(ctx, r.config.Timeout)
-	defer cancel()
-	said, pushErr := r.remote.push(first, name, made.fresh, made.objects, plumbing.ZeroHash, made.commit.Hash)
-	if pushErr != nil || said.status != "" {
-		err = r.settle(ctx, name, plumbing.ZeroHash, made.commit.Hash, said, pushErr)
-	}
+	made, err := r.send(ctx, change, name, plumbing.ZeroHash)
 	switch {
 	case errors.Is(err, strategy.ErrHeadMoved):
 		return r.sameBranch(ctx, change, name)

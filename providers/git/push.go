@@ -56,25 +56,32 @@ func (r *Repository) push(ctx context.Context, change strategy.Change) (strategy
 	if r.head.SHA != change.Parent {
 		return strategy.Commit{}, fmt.Errorf("it is at %s: %w", r.head.SHA, strategy.ErrHeadMoved)
 	}
+	made, err := r.send(ctx, change, r.remote.branch, plumbing.NewHash(change.Parent))
+	if err != nil {
+		return strategy.Commit{}, err
+	}
+	r.adopt(made)
+	return summary(made.commit), nil
+}
+
+// send makes the commit of a change and moves a branch of the remote from old, zero to make it, to that commit. The error
+// is strategy.ErrHeadMoved when the branch is elsewhere.
+func (r *Repository) send(ctx context.Context, change strategy.Change, name plumbing.ReferenceName, old plumbing.Hash) (prepared, error) {
 	var made prepared
 	err := r.read(ctx, change.Parent, func(parent *object.Commit) (err error) {
 		made, err = r.prepare(parent, change)
 		return err
 	})
 	if err != nil {
-		return strategy.Commit{}, err
+		return prepared{}, err
 	}
 	first, cancel := context.WithTimeout(ctx, r.config.Timeout)
 	defer cancel()
-	parent := plumbing.NewHash(change.Parent)
-	said, pushErr := r.remote.push(first, r.remote.branch, made.fresh, made.objects, parent, made.commit.Hash)
+	said, pushErr := r.remote.push(first, name, made.fresh, made.objects, old, made.commit.Hash)
 	if pushErr != nil || said.status != "" {
-		if err := r.settle(ctx, r.remote.branch, parent, made.commit.Hash, said, pushErr); err != nil {
-			return strategy.Commit{}, err
-		}
+		err = r.settle(ctx, name, old, made.commit.Hash, said, pushErr)
 	}
-	r.adopt(made)
-	return summary(made.commit), nil
+	return made, err
 }
 
 func check(change strategy.Change) error {
