@@ -19,8 +19,8 @@ type judgement struct {
 	accepted       map[string]string // reasons by the code of a finding
 }
 
-// judgementAttributes are the attributes that decodeJudgement reads.
-var judgementAttributes = []string{"confidence", "on_inconclusive", "early", "accept"}
+// judgementAttributes are the attributes of one value each that decodeJudgement reads.
+var judgementAttributes = []string{"confidence", "on_inconclusive", "early"}
 
 func decodeJudgement(attrs hcl.Attributes) (judgement, hcl.Diagnostics) {
 	var j judgement

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 )
 
 // Origin is where a value was written. The zero value is a built-in default.
@@ -25,7 +26,7 @@ func (o Origin) String() string {
 }
 
 // Origins tells where the values of one release were written. The names are those of the attributes: "version",
-// "weights", "rollback.commit", "traffic.router", "max_duration"; "strategy" is the kind of it, "step" the first of its
+// "weights", "rollback.commit", "traffic.router", "max_duration", "accept.DRV013"; "strategy" is the kind of it, "step" the first of its
 // step blocks, and `gate "errors"` and `smoke "home"` are whole blocks. What is not named is a built-in default.
 type Origins map[string]Origin
 
@@ -37,6 +38,19 @@ func (p places) note(prefix string, attrs hcl.Attributes, names ...string) {
 	for _, name := range names {
 		if attr := attrs[name]; attr != nil {
 			p[prefix+name] = attr.Range
+		}
+	}
+}
+
+// noteAccepted keeps where each finding is accepted, as "accept.DRV013".
+func (p places) noteAccepted(attr *hcl.Attribute) {
+	if attr == nil {
+		return
+	}
+	pairs, _ := hcl.ExprMap(attr.Expr)
+	for _, pair := range pairs {
+		if code, diags := pair.Key.Value(nil); !diags.HasErrors() && code.Type() == cty.String {
+			p["accept."+code.AsString()] = pair.Key.Range()
 		}
 	}
 }

@@ -46,6 +46,7 @@ func decodeSettings(content *hcl.BodyContent) (settings, hcl.Diagnostics) {
 	s := settings{places: places{}}
 	s.places.note("", content.Attributes, "max_duration", "drift")
 	s.places.note("", content.Attributes, judgementAttributes...)
+	s.places.noteAccepted(content.Attributes["accept"])
 	var diags hcl.Diagnostics
 	blocks := content.Blocks.ByType()
 

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -217,6 +219,7 @@ func settingsOf(d *strategy.Desired, next strategy.Rollout, origins policies.Ori
 	for _, g := range plan.Gates {
 		add(fmt.Sprintf("gate %q", g.Name), gateText(g))
 	}
+	addJudgement(add, plan)
 	add("max_duration", short(plan.MaxDuration))
 	add("rollback.commit", string(plan.Rollback.Commit))
 	add("rollback.issue", strconv.FormatBool(plan.Rollback.Issue))
@@ -227,6 +230,16 @@ func settingsOf(d *strategy.Desired, next strategy.Rollout, origins policies.Ori
 	}
 	add("drift", string(drift))
 	return all
+}
+
+// addJudgement adds how the gates are judged, all together.
+func addJudgement(add func(name, value string, keys ...string), plan strategy.Plan) {
+	add("confidence", strconv.FormatFloat(confidence(plan)*100, 'g', -1, 64)+"%")
+	add("on_inconclusive", string(cmp.Or(plan.OnInconclusive, strategy.ExtendBake)))
+	add("early", strconv.FormatBool(plan.Early))
+	for _, code := range slices.Sorted(maps.Keys(plan.Accepted)) {
+		add("accept."+code, plan.Accepted[code])
+	}
 }
 
 // stepKey is where a step of the plan was written: the last one of blue-green is the switch, which is said by its bake.
@@ -272,6 +285,12 @@ func gateText(g strategy.Gate) string {
 	if g.Quantile > 0 {
 		parts[0] = fmt.Sprintf("%s p%g", g.Metric, g.Quantile*100)
 	}
+	if g.Query != nil {
+		parts[0] = strings.Join(strings.Fields(g.Query.Text), " ")
+		if g.Query.Exposure != "" {
+			parts[0] += " of " + strings.Join(strings.Fields(g.Query.Exposure), " ")
+		}
+	}
 	if g.Max != nil {
 		parts = append(parts, "at most "+g.Max.Text)
 	}
@@ -284,9 +303,7 @@ func gateText(g strategy.Gate) string {
 			text = "stable " + g.MaxVsStable.Text
 		}
 		parts = append(parts, "at most "+text)
-		if g.Metric == strategy.MetricErrorRate {
-			parts = append(parts, "passes within "+promotionText(g))
-		}
+		parts = append(parts, promotionText(g)...)
 	}
 	if g.From > 0 {
 		parts = append(parts, "from "+g.From.String())
@@ -297,11 +314,17 @@ func gateText(g strategy.Gate) string {
 	return strings.Join(parts, ", ")
 }
 
-// promotionText is the margin that a gate is shown to be within before it passes.
-func promotionText(g strategy.Gate) string {
-	promote := g.MaxVsStable.Promotion()
-	if g.Promote != nil {
-		promote = *g.Promote
+// promotionText is the margin that a gate is shown to be within before it passes, where it has one.
+func promotionText(g strategy.Gate) []string {
+	switch {
+	case g.Metric == strategy.MetricErrorRate, g.Metric == strategy.MetricQuery && !g.Query.Instant:
+		promote := g.MaxVsStable.Promotion()
+		if g.Promote != nil {
+			promote = *g.Promote
+		}
+		return []string{fmt.Sprintf("passes within %gx of stable + %gpp", promote.Ratio, promote.Plus*100)}
+	case g.Promote != nil:
+		return []string{"passes within " + g.Promote.Text + " of stable"}
 	}
-	return fmt.Sprintf("%gx of stable + %gpp", promote.Ratio, promote.Plus*100)
+	return nil
 }
