@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -34,19 +35,21 @@ func Builtin() map[string][]byte {
 	return sources
 }
 
-// readBuiltin decodes the shipped policies. A mistake in one is a mistake in Drover.
-func (l *loader) readBuiltin() {
+// shipped is the shipped policies, decoded, and what the one with the defaults says. They are shared: callers do not
+// change them. A mistake in one is a mistake in Drover.
+var shipped = sync.OnceValues(func() (all []policy, standard settings) {
 	for name, src := range Builtin() {
 		p, diags := decodeBuiltin(name, src)
 		if diags.HasErrors() {
 			panic(fmt.Sprintf("the shipped policy %s is broken: %v", name, diags))
 		}
-		l.shipped = append(l.shipped, p)
+		all = append(all, p)
 		if name == defaultStrategy {
-			l.standard = p.settings
+			standard = p.settings
 		}
 	}
-}
+	return all, standard
+})
 
 func decodeBuiltin(name string, src []byte) (policy, hcl.Diagnostics) {
 	file, diags := parseSource(name+".hcl", src)

@@ -2,6 +2,7 @@ package policies
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"maps"
 	"path"
 	"slices"
@@ -51,7 +52,10 @@ func (l *loader) load(opts Options) {
 		folder := path.Dir(p)
 		l.folders[folder] = append(l.folders[folder], p)
 	}
-	l.readBuiltin()
+	if l.cache != nil {
+		l.hashPolicies(paths)
+	}
+	l.shipped, l.standard = shipped()
 	l.readPolicies(paths)
 	l.readReleases(releasePaths(paths, opts.Path))
 	l.settleNames()
@@ -64,6 +68,8 @@ func (l *loader) load(opts Options) {
 // loader is one call of Load: what it reads, and what it found so far.
 type loader struct {
 	tree     strategy.Tree
+	cache    *cache              // nil: everything is read
+	policies [sha256.Size]byte   // identifies them, with a cache
 	folders  map[string][]string // paths by their folder
 	parsed   map[string]parsedFile
 	files    map[string]*hcl.File // those parsed, for source snippets
@@ -119,7 +125,9 @@ func (l *loader) readReleases(paths []string) {
 		paths = paths[:maxReleases]
 	}
 	for _, p := range paths {
-		l.readReleaseFile(p)
+		if !l.known(p) {
+			l.readReleaseFile(p)
+		}
 	}
 }
 
@@ -155,10 +163,14 @@ func (l *loader) readReleaseFile(p string) {
 		if len(blocks) > 1 {
 			d = append(d, fault("Several releases in one file", block.DefRange, "A file holds one release. Move each to a release.hcl of its own folder."))
 		}
-		l.claim([]blockLabel{{name: block.Labels[0], at: block.LabelRanges[0]}})
+		label := blockLabel{name: block.Labels[0], at: block.LabelRanges[0]}
+		l.claim([]blockLabel{label})
 		l.report(release.Name, d)
 		if !d.HasErrors() {
 			l.releases = append(l.releases, release)
+		}
+		if len(d) == 0 {
+			l.remember(p, release, label)
 		}
 	}
 }
@@ -177,6 +189,7 @@ func (l *loader) settleNames() {
 			continue
 		}
 		for i, label := range labels {
+			_, _ = l.parse(label.at.Filename) // Which may be known from another tree; the mistake shows the line.
 			other := labels[0]
 			if i == 0 {
 				other = labels[1]

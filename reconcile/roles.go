@@ -58,7 +58,8 @@ type Refs interface {
 }
 
 // Loader reads the releases out of a tree. It returns every release that is sound, and every mistake there is; a
-// mistake names its release where that is known.
+// mistake names its release where that is known. It is safe for concurrent use, and its results may be shared: callers do
+// not change them.
 type Loader func(tree strategy.Tree) ([]strategy.Release, []strategy.Mistake)
 
 // Cluster is Nomad.

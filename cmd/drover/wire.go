@@ -64,11 +64,7 @@ func wire(c *config, logger *slog.Logger, registry prometheus.Registerer) (recon
 	return options, nil
 }
 
-func loader(path string) reconcile.Loader {
-	return func(tree strategy.Tree) ([]strategy.Release, []strategy.Mistake) {
-		return policies.Load(tree, policies.Options{Path: path})
-	}
-}
+func loader(path string) reconcile.Loader { return policies.Cached(policies.Options{Path: path}) }
 
 func connect(n *nomadConfig) (*api.Client, error) {
 	return nomad.Connect(nomad.Config{
