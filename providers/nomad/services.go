@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -20,21 +22,46 @@ type Registrations struct {
 	// Logger is told when Nomad cannot be reached; set before the first Watch. Nobody is told when it is nil.
 	Logger *slog.Logger
 
-	client *api.Client
+	client   *api.Client
+	watching atomic.Int64
+	waiting  chan struct{} // holds a token for each query that waits at Nomad
 }
 
+// Nomad takes 100 connections from one address (limits.http_max_conns_per_client), and a query that waits holds one. With
+// more services than maxWaiting each has its turn to wait, for a second: then a change is seen that much later.
+const (
+	maxWaiting = 48
+	turn       = time.Second
+)
+
 // Services builds the registrations that a client can see.
-func Services(client *api.Client) *Registrations { return &Registrations{client: client} }
+func Services(client *api.Client) *Registrations {
+	return &Registrations{client: client, waiting: make(chan struct{}, maxWaiting)}
+}
 
 // Watch calls back with every allocation that is registered for a service, by allocation: once at the start, empty or
 // not, and after every change. An allocation is registered before its checks pass, and while they fail. It blocks
-// until ctx is done and returns its error; while Nomad is away it tries again.
+// until ctx is done and returns its error; while Nomad is away it tries again. It may be called for any number of services
+// at one time: of many each is looked at in turn.
 func (r *Registrations) Watch(ctx context.Context, namespace, service string, changed func([]strategy.Endpoint)) error {
+	r.watching.Add(1)
+	defer r.watching.Add(-1)
 	var last []strategy.Endpoint
 	told := false
 	look := func(index uint64) (uint64, error) {
 		options := query(ctx, namespace)
-		options.WaitIndex, options.WaitTime = index, longestWait
+		if index > 0 {
+			select {
+			case r.waiting <- struct{}{}:
+				defer func() { <-r.waiting }()
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			}
+			options.WaitIndex, options.WaitTime = index, longestWait
+			if r.watching.Load() > maxWaiting {
+				options.WaitTime = turn
+			}
+		}
 		endpoints, index, err := r.read(service, options)
 		if err != nil {
 			return 0, err
