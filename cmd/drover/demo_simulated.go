@@ -43,7 +43,7 @@ func simulatedStage(dir string, speed float64, logger *slog.Logger) (*stage, err
 			}
 			return reconcile.Options{
 				Instance: defaultInstance, Repository: repo, Load: loader(""), Cluster: nomad.New(client, nomad.Options{Instance: defaultInstance, Logger: logger}),
-				Routers: map[string]reconcile.Traffic{"": {Router: traffic, Meter: traffic}}, Ledger: ledger, Logger: logger, Registerer: prometheus.NewRegistry(),
+				Routers: map[string]reconcile.Traffic{"": {Router: traffic, Meter: traffic}}, Ledger: ledger, Prober: cluster.Prober(), Logger: logger, Registerer: prometheus.NewRegistry(),
 			}, nil
 		},
 		step: func(ctx context.Context) (time.Time, error) {

@@ -18,6 +18,7 @@ const (
 type alloc struct {
 	api.Allocation
 	job      *job
+	placed   uint64    // the job version that it was placed by
 	started  time.Time // since when the tasks run; zero when they do not
 	ready    time.Time // from when the checks pass, unless sick
 	sick     bool
@@ -70,7 +71,7 @@ func (n *Nomad) changedAlloc(a *alloc) {
 
 // place makes an allocation of a spec.
 func (n *Nomad) place(j *job, spec *api.Job, group *api.TaskGroup, name, evalID string) *alloc {
-	a := &alloc{job: j}
+	a := &alloc{job: j, placed: *spec.Version}
 	a.Allocation = api.Allocation{
 		ID: n.newID(), Namespace: j.namespace, EvalID: evalID, Name: name, NodeID: n.node, NodeName: "sim",
 		JobID: j.name, Job: spec, TaskGroup: *group.Name, Metrics: &api.AllocationMetric{NodesEvaluated: 1, NodesInPool: 1, NodePool: "default"},

@@ -58,7 +58,9 @@ func (n *Nomad) behaviourOf(a *alloc) Behaviour {
 	var all Behaviour
 	group := a.Job.LookupTaskGroup(a.TaskGroup)
 	for i, t := range group.Tasks {
-		b := n.behaviour(taskOf(a.Job, a.TaskGroup, t))
+		task := taskOf(a.Job, a.TaskGroup, t)
+		task.Placed = a.placed
+		b := n.behaviour(task)
 		all.Crash = all.Crash || b.Crash
 		all.Sick = all.Sick || b.Sick
 		all.StartDelay = max(all.StartDelay, b.StartDelay)
@@ -66,6 +68,12 @@ func (n *Nomad) behaviourOf(a *alloc) Behaviour {
 			all.Latency = b.Latency
 		}
 		all.ErrorRate = max(all.ErrorRate, b.ErrorRate)
+		for gate, answer := range b.Queries {
+			if all.Queries == nil {
+				all.Queries = map[string]float64{}
+			}
+			all.Queries[gate] = max(all.Queries[gate], answer)
+		}
 	}
 	return all
 }

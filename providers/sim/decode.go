@@ -239,6 +239,10 @@ func (p *parser) set(field reflect.Value, value cty.Value, subject hcl.Range) {
 		return
 	}
 	if err := assign(field, value); err != nil {
+		if p.stubbed {
+			p.leave(subject, "an argument")
+			return
+		}
 		p.fault(&subject, "Unsuitable value type", "Unsuitable value: %v", err)
 	}
 }

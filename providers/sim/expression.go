@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
@@ -24,7 +25,11 @@ func (p *parser) value(expr hcl.Expression) (cty.Value, bool) {
 	for name, n := range late.parts {
 		names[name] = n.value()
 	}
-	value, diags := expr.Value(&hcl.EvalContext{Variables: names, Functions: functions()})
+	known := functions()
+	if p.lenient {
+		p.stub(expr, known)
+	}
+	value, diags := expr.Value(&hcl.EvalContext{Variables: names, Functions: known})
 	for _, d := range diags {
 		if d.Summary == "Call to unknown function" && d.Subject != nil {
 			d.Detail = fmt.Sprintf("the simulated Nomad does not read function %q", d.Subject.SliceBytes(p.source))
@@ -32,6 +37,31 @@ func (p *parser) value(expr hcl.Expression) (cty.Value, bool) {
 	}
 	p.diags = append(p.diags, diags...)
 	return value, !diags.HasErrors()
+}
+
+// stub adds the functions that an expression calls and the simulation does not know: what they would give is some text.
+func (p *parser) stub(expr hcl.Expression, known map[string]function.Function) {
+	node, ok := expr.(hclsyntax.Node)
+	if !ok {
+		return
+	}
+	_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
+		call, ok := n.(*hclsyntax.FunctionCallExpr)
+		if !ok {
+			return nil
+		}
+		if _, found := known[call.Name]; found {
+			return nil
+		}
+		p.stubbed = true
+		p.leave(call.NameRange, "function "+call.Name)
+		known[call.Name] = function.New(&function.Spec{
+			VarParam: &function.Parameter{Name: "args", Type: cty.DynamicPseudoType, AllowNull: true, AllowDynamicType: true},
+			Type:     function.StaticReturnType(cty.String),
+			Impl:     func([]cty.Value, cty.Type) (cty.Value, error) { return cty.StringVal(call.Name), nil },
+		})
+		return nil
+	})
 }
 
 // node is a name known at run time only, or the parts below it.

@@ -50,6 +50,8 @@ type Config struct {
 	// Behaviour says how a task behaves; nil is DemoBehaviour. It is asked when a task starts and when requests arrive,
 	// must be quick and must not call the simulation.
 	Behaviour func(Task) Behaviour
+	// Lenient has jobspecs read without what is not simulated in them, in place of refusing them: see LeftOut.
+	Lenient bool
 	// Namespaces are those that exist besides "default".
 	Namespaces []string
 }
@@ -65,6 +67,8 @@ type Task struct {
 	Env     map[string]string
 	// Version is what follows "-version" (or "--version") in Args, else the variable VERSION of Env.
 	Version string
+	// Placed is the job version that its allocation was placed by: updates in place keep it.
+	Placed uint64
 }
 
 // Behaviour is how a task behaves. The zero value is a sound task that answers at once.
@@ -74,6 +78,8 @@ type Behaviour struct {
 	StartDelay time.Duration // from running to the first check that passes
 	ErrorRate  float64       // share of requests that are answered with an error, from 0 to 1
 	Latency    Latency       // of requests
+	// Queries is what the queries of gates say of it, by the gate's name: a value, or a share of its requests.
+	Queries map[string]float64
 }
 
 // Latency is a lognormal distribution of the time to answer. A zero Sigma makes every request take the median.
@@ -107,6 +113,7 @@ type Nomad struct {
 	emitted     []jobEvent // the newest events of jobs, for the event stream
 	emittedAll  int        // how many there ever were
 
+	left    []string // of the jobspec parsed last
 	down    bool
 	journal []string
 	unknown []string
@@ -283,4 +290,11 @@ func (n *Nomad) Unknown() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Clone(n.unknown)
+}
+
+// LeftOut is what was left out of the jobspec that was parsed last, as ParseLeniently says it.
+func (n *Nomad) LeftOut() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.left)
 }

@@ -24,23 +24,34 @@ const jobFile = "input.hcl"
 // ignored. The error is a line for each mistake, with its position; blocks and functions that Nomad knows and the
 // simulation does not say "the simulated Nomad does not read …".
 func Parse(jobspec, variables string) (*api.Job, error) {
+	job, _, err := parse(jobspec, variables, false)
+	return job, err
+}
+
+// ParseLeniently reads a jobspec as Parse does, but leaves out what Nomad knows and the simulation does not, in place of
+// refusing it: left names each such part once, "template blocks of a job (line 12)". Real mistakes are errors all the same.
+func ParseLeniently(jobspec, variables string) (job *api.Job, left []string, err error) {
+	return parse(jobspec, variables, true)
+}
+
+func parse(jobspec, variables string, lenient bool) (job *api.Job, left []string, err error) {
 	file, diags := hclsyntax.ParseConfig([]byte(jobspec), jobFile, hcl.InitialPos)
 	if diags.HasErrors() {
-		return nil, mistakes(diags)
+		return nil, nil, mistakes(diags)
 	}
 	inputs, diags := hclsyntax.ParseConfig([]byte(variables), jobFile, hcl.InitialPos)
 	if diags.HasErrors() {
-		return nil, fmt.Errorf("unable to parse var content: %w", mistakes(diags))
+		return nil, nil, fmt.Errorf("unable to parse var content: %w", mistakes(diags))
 	}
-	p := parser{source: []byte(jobspec), vars: map[string]cty.Value{}, locals: map[string]cty.Value{}}
+	p := parser{lenient: lenient, source: []byte(jobspec), vars: map[string]cty.Value{}, locals: map[string]cty.Value{}}
 	body := file.Body.(*hclsyntax.Body)
 	p.readVariables(body, inputs.Body.(*hclsyntax.Body))
 	p.readLocals(body)
-	job := p.readJob(body)
+	job = p.readJob(body)
 	if p.diags.HasErrors() {
-		return nil, mistakes(p.diags)
+		return nil, nil, mistakes(p.diags)
 	}
-	return job, nil
+	return job, p.left, nil
 }
 
 // mistakes writes diagnostics as Nomad does.
@@ -62,6 +73,10 @@ type parser struct {
 	vars   map[string]cty.Value
 	locals map[string]cty.Value
 	diags  hcl.Diagnostics
+
+	lenient bool     // what is not simulated is left out
+	left    []string // what was
+	stubbed bool     // some function was, so that values may be of a wrong type
 }
 
 func (p *parser) fault(subject *hcl.Range, summary, detail string, args ...any) {
@@ -70,9 +85,21 @@ func (p *parser) fault(subject *hcl.Range, summary, detail string, args ...any) 
 	})
 }
 
-// unread refuses what Nomad knows and the simulation does not.
+// unread refuses what Nomad knows and the simulation does not, or leaves it out.
 func (p *parser) unread(subject hcl.Range, what string) {
+	if p.lenient {
+		p.leave(subject, what)
+		return
+	}
 	p.fault(&subject, "Not simulated", "the simulated Nomad does not read %s", what)
+}
+
+// leave notes what is left out.
+func (p *parser) leave(subject hcl.Range, what string) {
+	what = fmt.Sprintf("%s (line %d)", what, subject.Start.Line)
+	if !slices.Contains(p.left, what) {
+		p.left = append(p.left, what)
+	}
 }
 
 func (p *parser) readVariables(body, inputs *hclsyntax.Body) {

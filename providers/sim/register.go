@@ -285,7 +285,7 @@ func stopAlloc(n *Nomad, r request) answer {
 }
 
 // parseJob answers POST /v1/jobs/parse.
-func parseJob(_ *Nomad, r request) answer {
+func parseJob(n *Nomad, r request) answer {
 	var req api.JobsParseRequest
 	if bad := r.read(&req); bad != nil {
 		return *bad
@@ -293,10 +293,11 @@ func parseJob(_ *Nomad, r request) answer {
 	if req.JobHCL == "" {
 		return refuse(http.StatusBadRequest, "Job spec is empty")
 	}
-	spec, err := Parse(req.JobHCL, req.Variables)
+	spec, left, err := parse(req.JobHCL, req.Variables, n.cfg.Lenient)
 	if err != nil {
 		return refuse(http.StatusBadRequest, "Failed to parse job: %v", err)
 	}
+	n.left = left
 	if req.Canonicalize {
 		spec.Canonicalize()
 	}

@@ -45,6 +45,8 @@ type lane struct {
 	turn     [2]int  // whose turn it is on each track
 	counters map[strategy.Track]*strategy.Counters
 	versions map[string]float64
+	queries  map[queried]float64 // events of the queries of gates
+	served   map[string]float64  // requests by allocation
 }
 
 // Traffic starts requests to every release that gets a split. Several may run at once, each with splits and counters
@@ -86,7 +88,7 @@ func (t *Traffic) Apply(ctx context.Context, split strategy.Split) error {
 	defer t.nomad.mu.Unlock()
 	l := t.releases[split.Release]
 	if l == nil {
-		l = &lane{counters: map[strategy.Track]*strategy.Counters{}, versions: map[string]float64{}}
+		l = &lane{counters: map[strategy.Track]*strategy.Counters{}, versions: map[string]float64{}, queries: map[queried]float64{}, served: map[string]float64{}}
 		for _, track := range []strategy.Track{strategy.Stable, strategy.Canary} {
 			l.counters[track] = &strategy.Counters{Buckets: make([]float64, len(latencyBounds()))}
 		}
@@ -275,6 +277,10 @@ func (t *Traffic) answer(l *lane, track strategy.Track, endpoints []answerer, re
 		}
 		answers[e.id] += share
 		l.versions[e.version] += float64(share)
+		l.served[e.id] += float64(share)
+		for _, gate := range slices.Sorted(maps.Keys(e.behaviour.Queries)) {
+			l.queries[queried{e.id, gate}] += float64(binomial(t.nomad.rng, share, e.behaviour.Queries[gate]))
+		}
 		counters.Errors += float64(binomial(t.nomad.rng, share, e.behaviour.ErrorRate))
 		t.spread(counters, share, e.behaviour.Latency)
 	}
