@@ -311,6 +311,8 @@ func (t boundTraffic) Read(ctx context.Context, release string) (strategy.Traffi
 	return looking(t.process, callRead, func() (strategy.TrafficState, error) { return t.router.Read(ctx, release) })
 }
 
+func (t boundTraffic) Abilities() strategy.Abilities { return t.router.Abilities() }
+
 func (t boundTraffic) Sample(ctx context.Context, release string) (strategy.Sample, error) {
 	return looking(t.process, callSample, func() (strategy.Sample, error) { return t.meter.Sample(ctx, release) })
 }

@@ -23,6 +23,7 @@ type intent struct {
 	parse      func(ctx context.Context, source strategy.JobSource) (strategy.JobSpec, error)
 	load       Loader
 	measured   bool // there are metrics that gates may ask
+	routers    map[string]Traffic
 
 	refreshing sync.Mutex // one refresh at a time
 
@@ -43,7 +44,7 @@ type ask struct {
 }
 
 func newIntent(opts Options) *intent {
-	return &intent{repository: opts.Repository, parse: opts.Cluster.Parse, load: opts.Load, measured: opts.Metrics != nil, asked: map[string]ask{}}
+	return &intent{repository: opts.Repository, parse: opts.Cluster.Parse, load: opts.Load, measured: opts.Metrics != nil, routers: opts.Routers, asked: map[string]ask{}}
 }
 
 // desired is what Git asks for, or why that cannot be said.
@@ -199,12 +200,7 @@ func (i *intent) resolve(ctx context.Context, r strategy.Release) (*strategy.Des
 		return nil, err
 	}
 	d := &strategy.Desired{Release: r, Job: job, Revision: strategy.Revision{Version: r.Version, Attempt: r.Attempt, Digest: job.Digest}}
-	var problem string
-	d.Service, problem = ServiceOf(job, r.Traffic)
-	d.Release.Plan, d.Refusals = r.Plan.For(job, d.Service)
-	if problem != "" {
-		d.Refusals = append(d.Refusals, problem)
-	}
+	d.Release.Plan, d.Service, d.Refusals = Fit(r, job, i.routers)
 	if n := jsonSize(d.Release.Plan); n > strategy.MaxPlan {
 		d.Refusals = append(d.Refusals, fmt.Sprintf("its plan takes %d bytes of the record, at most %d are kept: shorten the queries, smoke checks and labels, or take fewer steps", n, strategy.MaxPlan))
 	}

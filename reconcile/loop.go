@@ -42,8 +42,9 @@ type Options struct {
 
 // Traffic is a router with the meter that reads what passes it.
 type Traffic struct {
+	Name   string // as drover.hcl calls it
 	Router Router
-	Meter  Meter
+	Meter  Meter // nil where the router counts nothing: its Abilities say so
 }
 
 // Decision is one answer of strategy.Advance, with what it was made on.
@@ -280,7 +281,7 @@ func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time,
 	var last []strategy.Action
 	for range rounds {
 		before := t.record.Rollout
-		o := l.observe(ctx, name, t)
+		o := l.observe(ctx, name, t, now)
 		person := l.take(name)
 		if person != nil {
 			o.Command = &person.command

@@ -3,16 +3,14 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
 	"sync"
+	"time"
 
 	"github.com/drover-dev/drover/strategy"
 )
 
 // observe gathers all that a decision about one release may rest on. What cannot be read is left nil, with the problem.
-func (l *Loop) observe(ctx context.Context, name string, t *tracked) strategy.Observation {
+func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Time) strategy.Observation {
 	r := t.record.Rollout
 	o := strategy.Observation{Unchanged: t.unchanged, Smoke: t.smoke, Forced: l.forced(), GitAway: l.gitAway, Prune: l.opts.Prune && l.intent.gone(name)}
 	o.Desired, o.GitProblem = l.intent.desired(name)
@@ -40,7 +38,7 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked) strategy.Ob
 		o.Cluster = &state
 	})
 	if service != "" {
-		wait.Go(func() { l.observeTraffic(ctx, name, r, &o) })
+		wait.Go(func() { l.observeTraffic(ctx, t, &o, now) })
 	}
 	wait.Wait()
 	l.observeGates(ctx, r, &o)
@@ -64,35 +62,47 @@ func (l *Loop) observeGates(ctx context.Context, r strategy.Rollout, o *strategy
 	}
 }
 
-func (l *Loop) observeTraffic(ctx context.Context, release string, r strategy.Rollout, o *strategy.Observation) {
+func (l *Loop) observeTraffic(ctx context.Context, t *tracked, o *strategy.Observation, now time.Time) {
+	r := t.record.Rollout
 	traffic, err := l.router(r.RouterOf(o.Desired))
 	if err != nil {
 		o.TrafficProblem, o.SampleProblem = err.Error(), err.Error()
 		return
 	}
-	state, err := traffic.Router.Read(ctx, release)
+	state, err := traffic.read(ctx, r.Release)
 	if err != nil {
 		o.TrafficProblem = err.Error()
 	} else {
 		o.Traffic = &state
 	}
-	if r.AtRest() {
-		return // At rest nothing is judged.
+	switch {
+	case r.AtRest(): // At rest nothing is judged.
+	case traffic.Meter == nil:
+		o.Sample = &strategy.Sample{At: now} // Nothing is counted, and the gates know: they ask the metrics.
+	default:
+		sample, err := traffic.Meter.Sample(ctx, r.Release)
+		if err != nil {
+			o.SampleProblem = err.Error()
+			return
+		}
+		o.Sample = &sample
 	}
-	sample, err := traffic.Meter.Sample(ctx, release)
-	if err != nil {
-		o.SampleProblem = err.Error()
-		return
-	}
-	o.Sample = &sample
 }
 
-func (l *Loop) router(name string) (Traffic, error) {
-	if t, ok := l.opts.Routers[name]; ok {
-		return t, nil
+// read is what the router has in effect, with what it makes of it.
+func (t Traffic) read(ctx context.Context, release string) (strategy.TrafficState, error) {
+	state, err := t.Router.Read(ctx, release)
+	if err != nil {
+		return state, err
 	}
-	if name == "" {
-		return Traffic{}, fmt.Errorf("no router is configured: declare one in drover.hcl")
+	state.Static = t.Router.Abilities().Static
+	if len(state.Splits) > 0 {
+		s := state.Splits[0]
+		if share := t.shares()(s.Weight, len(s.Stable), len(s.Canary)); share != s.Weight {
+			state.Share = &share
+		}
 	}
-	return Traffic{}, fmt.Errorf("router %q is not declared in drover.hcl%s", name, strategy.Meant(name, slices.Sorted(maps.Keys(l.opts.Routers))))
+	return state, nil
 }
+
+func (l *Loop) router(name string) (Traffic, error) { return routerOf(l.opts.Routers, name) }

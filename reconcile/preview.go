@@ -25,6 +25,8 @@ type Preview struct {
 	NomadProblem string
 	// Extra is how many allocations the rollout needs at its peak, beside those that run without it.
 	Extra int
+	// Arrives is what of each step's weight the router brings to the canary.
+	Arrives []strategy.Weight
 	// Warnings is what a person should know before it.
 	Warnings []string
 }
@@ -112,7 +114,7 @@ func (l *Loop) look(ctx context.Context, now time.Time) ([]Preview, error) {
 }
 
 func (l *Loop) preview(ctx context.Context, name string, t *tracked, now time.Time) Preview {
-	o := l.observe(ctx, name, t)
+	o := l.observe(ctx, name, t, now)
 	p := Preview{Release: name, Desired: o.Desired, Now: t.record.Rollout, Live: o.Cluster}
 	p.Next, _, p.Reason = strategy.Advance(p.Now, o, now)
 	if p.Starts() && len(p.Next.Timeline) > 0 {
@@ -124,6 +126,7 @@ func (l *Loop) preview(ctx context.Context, name string, t *tracked, now time.Ti
 	p.Extra = p.Next.Extra(o.Desired, o.Cluster)
 	if p.Starts() && o.Desired != nil {
 		p.Warnings = append(p.Warnings, p.Next.Caveats(*o.Desired, o.Cluster)...)
+		l.foreseeTraffic(&p)
 		l.askNomad(ctx, &p)
 	}
 	switch {
@@ -135,6 +138,20 @@ func (l *Loop) preview(ctx context.Context, name string, t *tracked, now time.Ti
 		p.Problem = p.Reason.Text
 	}
 	return p
+}
+
+// foreseeTraffic tells what the router makes of the steps.
+func (l *Loop) foreseeTraffic(p *Preview) {
+	traffic, err := l.router(p.Next.Canary.Router)
+	if err != nil || p.Live == nil || p.Next.Phase != strategy.Placing {
+		return
+	}
+	live := p.Live.Count
+	p.Arrives = traffic.arrivals(p.Next.Plan, live)
+	if a := traffic.Router.Abilities(); a.Replicas {
+		canaries := p.Next.Plan.Canaries.For(live, p.Next.Plan.Steps)
+		p.Warnings = append(p.Warnings, a.ReplicaCaveat(traffic.name(), live, canaries))
+	}
 }
 
 // askNomad has Nomad say what the rollout that would begin would change.

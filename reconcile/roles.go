@@ -143,6 +143,14 @@ type Router interface {
 	Apply(ctx context.Context, split strategy.Split) error
 	// Read is what is in effect, from every instance. An instance that does not answer is an error.
 	Read(ctx context.Context, release string) (strategy.TrafficState, error)
+	// Abilities is what it can do; it asks nobody, and never changes.
+	Abilities() strategy.Abilities
+}
+
+// Sharer is a Router that cannot bring every weight to the canary.
+type Sharer interface {
+	// Share is what of a weight arrives at the canary, with so many endpoints on each track: never more than the weight.
+	Share(w strategy.Weight, stable, canary int) strategy.Weight
 }
 
 // Prober asks the canaries of a release before they have traffic.

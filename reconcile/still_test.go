@@ -108,6 +108,11 @@ func (r *stillRouter) Read(_ context.Context, release string) (strategy.TrafficS
 	return strategy.TrafficState{Splits: []strategy.Split{r.splits[release]}}, nil
 }
 
+// Abilities is what the proxy has.
+func (*stillRouter) Abilities() strategy.Abilities {
+	return strategy.Abilities{Kind: "still", Counts: true, Latency: true}
+}
+
 // Sample is nothing.
 func (*stillRouter) Sample(context.Context, string) (strategy.Sample, error) {
 	return strategy.Sample{}, fmt.Errorf("there is no traffic in a still cluster")

@@ -323,6 +323,9 @@ func (r router) Read(ctx context.Context, release string) (strategy.TrafficState
 	return r.traffic.Read(ctx, release)
 }
 
+// Abilities is what the simulated one can do.
+func (r router) Abilities() strategy.Abilities { return r.traffic.Abilities() }
+
 // meter is the simulated one, unless it does not answer.
 type meter struct{ *world }
 

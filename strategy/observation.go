@@ -1,6 +1,9 @@
 package strategy
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Observation is all that a decision may rest on, read at one moment. What could not be read is nil, with the
 // problem beside it: absence is never taken for "nothing there".
@@ -177,6 +180,18 @@ const (
 // TrafficState is what the router's instances report as in effect for the release.
 type TrafficState struct {
 	Splits []Split // one for each instance; an instance that knows nothing of the release reports a zero Split
+	// Static says that the router follows no allocations by itself, so that its lists are compared at rest too.
+	Static bool
+	// Share is what of the weight arrives at the canary, where that is less than the weight by the router's own means; nil
+	// where it is the weight.
+	Share *Weight
+}
+
+// Has tells whether every instance does what want asks.
+func (t TrafficState) Has(want Split) bool {
+	return len(t.Splits) > 0 && !slices.ContainsFunc(t.Splits, func(got Split) bool {
+		return !want.InEffect(got) || (t.Static && !want.sameEndpoints(got))
+	})
 }
 
 // Registration asks Nomad for a new version of a job.

@@ -46,10 +46,14 @@ type Split struct {
 }
 
 // InEffect tells whether a router that reports got does what want asks. At rest the router follows the allocations
-// itself, so their lists are not compared.
+// itself, so their lists are not compared; see TrafficState.Static for those that do not.
 func (want Split) InEffect(got Split) bool {
 	if want.Weight != got.Weight || want.Resting != got.Resting || want.Service != got.Service || want.Namespace != got.Namespace {
 		return false
 	}
-	return want.Resting || (slices.Equal(want.Stable, got.Stable) && slices.Equal(want.Canary, got.Canary))
+	return want.Resting || want.sameEndpoints(got)
+}
+
+func (want Split) sameEndpoints(got Split) bool {
+	return slices.Equal(want.Stable, got.Stable) && slices.Equal(want.Canary, got.Canary)
 }

@@ -170,7 +170,15 @@ func (m *machine) allPass() string {
 }
 
 func (m *machine) at(step Step) string {
-	return fmt.Sprintf("canary %s, step %d of %d", step.Weight, m.Step+1, len(m.Plan.Steps))
+	return fmt.Sprintf("canary %s%s, step %d of %d", step.Weight, m.arrives(), m.Step+1, len(m.Plan.Steps))
+}
+
+// arrives says what the router makes of the weight, where it cannot bring all of it.
+func (m *machine) arrives() string {
+	if t := m.o.Traffic; t != nil && t.Share != nil {
+		return fmt.Sprintf(" (%s arrives)", *t.Share)
+	}
+	return ""
 }
 
 func (m *machine) progress(step Step) string {

@@ -87,8 +87,7 @@ func (m *machine) give(want Split) bool {
 	}
 	lowers := want.Weight == 0
 	if t := m.o.Traffic; t != nil && len(t.Splits) > 0 {
-		differs := func(got Split) bool { return !want.InEffect(got) }
-		if !slices.ContainsFunc(t.Splits, differs) {
+		if t.Has(want) {
 			m.Pending = time.Time{}
 			return true
 		}

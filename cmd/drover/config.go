@@ -49,34 +49,6 @@ type nomadConfig struct {
 	TLSServerName string `hcl:"tls_server_name,optional"`
 }
 
-type routerConfig struct {
-	Name      string        `hcl:"name,label"`
-	Type      string        `hcl:"type,optional"` // "proxy"
-	Default   bool          `hcl:"default,optional"`
-	Listen    string        `hcl:"listen,optional"`
-	Admin     string        `hcl:"admin,optional"`
-	Instances []string      `hcl:"instances,optional"`
-	Service   string        `hcl:"instances_service,optional"` // whose registrations are the instances
-	StateFile string        `hcl:"state_file,optional"`
-	TLS       *tlsConfig    `hcl:"tls,block"`
-	Trust     bool          `hcl:"trust_forwarded,optional"`
-	Routes    []routeConfig `hcl:"route,block"`
-	Range     hcl.Range     `hcl:",def_range"`
-}
-
-type routeConfig struct {
-	Release string   `hcl:"release,label"`
-	Hosts   []string `hcl:"hosts,optional"`
-
-	Protocol string    `hcl:"protocol,optional"` // "http1" (default) or "h2c"
-	Range    hcl.Range `hcl:",def_range"`
-}
-
-type tlsConfig struct {
-	CertFile string `hcl:"cert_file"`
-	KeyFile  string `hcl:"key_file"`
-}
-
 // limitsConfig bounds what one commit can do.
 type limitsConfig struct {
 	MaxActive   int       `hcl:"max_active,optional"`
@@ -88,9 +60,6 @@ const (
 	defaultInstance = "drover"
 	ledgerNomad     = "nomad"
 	ledgerFile      = "file"
-	routerProxy     = "proxy"
-	protocolHTTP1   = "http1"
-	protocolH2C     = "h2c"
 )
 
 // readConfig reads drover.hcl. The error shows every mistake with its place in the file.
@@ -175,7 +144,7 @@ func (c *config) placeIn(dir string) {
 		paths = append(paths, &c.HTTP.TokenFile)
 	}
 	for i := range c.Routers {
-		paths = append(paths, &c.Routers[i].StateFile)
+		paths = append(paths, &c.Routers[i].StateFile, &c.Routers[i].File)
 		if tls := c.Routers[i].TLS; tls != nil {
 			paths = append(paths, &tls.CertFile, &tls.KeyFile)
 		}
@@ -200,67 +169,4 @@ func (c *config) completeLedger() hcl.Diagnostics {
 	}
 	return hcl.Diagnostics{fault("Unknown ledger", c.LedgerIs.Expr.Range(),
 		"ledger is %q: set it to \"nomad\" (Nomad Variables, the default) or \"file\" (in state_dir).%s", c.Ledger, strategy.DidYouMean(c.Ledger, []string{ledgerNomad, ledgerFile}))}
-}
-
-func (c *config) checkRouters() hcl.Diagnostics {
-	var diags hcl.Diagnostics
-	fault := func(r routerConfig, summary, detail string) {
-		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: r.Range.Ptr()})
-	}
-	names, defaults := map[string]bool{}, 0
-	for i := range c.Routers {
-		r := &c.Routers[i]
-		if r.Type == "" {
-			r.Type = routerProxy
-		}
-		if r.Type != routerProxy {
-			fault(*r, "Unknown router type", fmt.Sprintf("Router %q is of type %q; this version of Drover steers \"proxy\", its own.%s", r.Name, r.Type, strategy.DidYouMean(r.Type, []string{routerProxy})))
-		}
-		if names[r.Name] {
-			fault(*r, "Duplicate router", fmt.Sprintf("There is another router %q: give each a name of its own.", r.Name))
-		}
-		names[r.Name] = true
-		diags = append(diags, r.checkInstances()...)
-		diags = append(diags, r.checkRoutes()...)
-		if r.Default {
-			defaults++
-		}
-	}
-	if len(c.Routers) > 1 && defaults != 1 {
-		fault(c.Routers[0], "No default router", "Of several routers exactly one has default = true: releases that name none use it.")
-	}
-	return diags
-}
-
-// checkInstances sees that it is known, in one way, where the instances answer Drover.
-func (r *routerConfig) checkInstances() hcl.Diagnostics {
-	fault := &hcl.Diagnostic{Severity: hcl.DiagError, Subject: r.Range.Ptr()}
-	switch {
-	case len(r.Instances) == 0 && r.Service == "":
-		fault.Summary = "No instances"
-		fault.Detail = fmt.Sprintf("Say where the instances of router %q answer Drover: instances = [\"http://HOST:PORT\"], the admin address of each, "+
-			"or instances_service = \"NAME\", the Nomad service that they are registered for with it.", r.Name)
-	case len(r.Instances) > 0 && r.Service != "":
-		fault.Summary = "Instances given twice"
-		fault.Detail = fmt.Sprintf("Router %q has both instances and instances_service: leave one out.", r.Name)
-	default:
-		return nil
-	}
-	return hcl.Diagnostics{fault}
-}
-
-// checkRoutes sees that the endpoints are spoken to in a way that is known.
-func (r *routerConfig) checkRoutes() hcl.Diagnostics {
-	var diags hcl.Diagnostics
-	for _, route := range r.Routes {
-		if route.Protocol == "" || route.Protocol == protocolHTTP1 || route.Protocol == protocolH2C {
-			continue
-		}
-		diags = append(diags, &hcl.Diagnostic{
-			Severity: hcl.DiagError, Summary: "Unknown protocol", Subject: route.Range.Ptr(),
-			Detail: fmt.Sprintf("The protocol of route %q is %q: set it to %q (the default), or %q for endpoints that speak HTTP/2 in the clear, as gRPC servers do.",
-				route.Release, route.Protocol, protocolHTTP1, protocolH2C),
-		})
-	}
-	return diags
 }

@@ -149,8 +149,12 @@ func stagesOf(p reconcile.Preview) []string {
 		stages = append(stages, fmt.Sprintf("place %s beside %s of group %q", count(n, "canary"), count(live, "allocation"), group.Name))
 	}
 	stages = append(stages, smokeStages(plan)...)
-	for _, s := range plan.Steps {
-		stages = append(stages, fmt.Sprintf("%s for %s", s.Weight, short(s.Bake)))
+	for i, s := range plan.Steps {
+		stage := fmt.Sprintf("%s for %s", s.Weight, short(s.Bake))
+		if i < len(p.Arrives) && p.Arrives[i] != s.Weight {
+			stage += fmt.Sprintf("; %s arrives, which is what the router can do", p.Arrives[i])
+		}
+		stages = append(stages, stage)
 	}
 	if plan.Standby > 0 {
 		stages = append(stages, fmt.Sprintf("keep the old version beside it for %s: going back is instant", short(plan.Standby)))

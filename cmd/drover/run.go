@@ -39,6 +39,9 @@ func runDaemon(ctx context.Context, c *console, args []string) int {
 	if err != nil {
 		return c.fail(err)
 	}
+	if err := conf.prepareRouters(); err != nil {
+		return c.fail(err)
+	}
 	lead, err := wireLeadership(conf, logger, registry)
 	if err != nil {
 		return c.fail(err)

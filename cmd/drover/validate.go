@@ -25,12 +25,17 @@ func runValidate(ctx context.Context, c *console, args []string) int {
 	f := c.flags("validate", "validate [flags] DIR")
 	path := f.String("path", "", "only releases below this folder of DIR")
 	address := f.String("nomad", os.Getenv("NOMAD_ADDR"), "address of a Nomad that parses the jobspecs; empty: they are not checked")
+	config := f.String("config", "", "Drover's own configuration: whether its routers and metrics can do what the releases ask; empty: it is not checked")
 	if code, done := parse(f, args); done {
 		return code
 	}
 	if f.NArg() != 1 {
 		f.Usage()
 		return 1
+	}
+	can, err := readAbilities(*config)
+	if err != nil {
+		return c.fail(err)
 	}
 	tree, err := readTree(f.Arg(0))
 	if err != nil {
@@ -39,7 +44,7 @@ func runValidate(ctx context.Context, c *console, args []string) int {
 	releases, mistakes := loader(*path)(tree)
 	checked := checks{said: "not checked: no Nomad address is given (-nomad, NOMAD_ADDR)"}
 	if *address != "" {
-		checked = checkJobspecs(ctx, *address, releases)
+		checked = checkJobspecs(ctx, *address, releases, can)
 		mistakes = append(mistakes, checked.wrong...)
 	}
 	for _, m := range mistakes {
@@ -66,6 +71,30 @@ func runValidate(ctx context.Context, c *console, args []string) int {
 	return 0
 }
 
+// abilities is what a configuration lets releases ask for.
+type abilities struct {
+	known    bool // there is one
+	routers  map[string]reconcile.Traffic
+	measured bool
+}
+
+// readAbilities reads them out of drover.hcl. It asks nobody.
+func readAbilities(path string) (abilities, error) {
+	if path == "" {
+		return abilities{}, nil
+	}
+	conf, err := readConfig(path)
+	if err != nil {
+		return abilities{}, err
+	}
+	client, err := connect(conf.Nomad)
+	if err != nil {
+		return abilities{}, err
+	}
+	routers, err := wireRouters(conf, client)
+	return abilities{known: true, routers: routers, measured: conf.Metrics != nil}, err
+}
+
 // strategyText is a strategy in a few words.
 func strategyText(p strategy.Plan) string {
 	text := string(p.Kind) + " " + p.Weights()
@@ -84,7 +113,7 @@ type checks struct {
 
 // checkJobspecs has Nomad parse every jobspec, and sees whether the job can go through its plan. Nomad's absence is no
 // mistake of a release.
-func checkJobspecs(ctx context.Context, address string, releases []strategy.Release) checks {
+func checkJobspecs(ctx context.Context, address string, releases []strategy.Release, can abilities) checks {
 	found := checks{warnings: map[string][]string{}}
 	client, err := nomad.Connect(nomad.Config{Address: address})
 	if err != nil {
@@ -107,10 +136,9 @@ func checkJobspecs(ctx context.Context, address string, releases []strategy.Rele
 		}
 		found.warnings[r.Name] = job.Warnings
 		owners[job.Ref] = append(owners[job.Ref], r)
-		service, problem := reconcile.ServiceOf(job, r.Traffic)
-		_, refusals := r.Plan.For(job, service)
-		if problem != "" {
-			refusals = append(refusals, problem)
+		_, _, refusals := reconcile.Fit(r, job, can.routers)
+		if unanswered := r.Plan.Unanswered(); unanswered != "" && can.known && !can.measured {
+			refusals = append(refusals, unanswered)
 		}
 		for _, refusal := range refusals {
 			found.blame(r, "Release refused", refusal)

@@ -102,19 +102,17 @@ func wireLeadership(c *config, logger *slog.Logger, registry prometheus.Register
 	return newLeadership(lock, logger, registry), nil
 }
 
+// wireRouters builds every router, by the name that releases use; "" is the default one.
 func wireRouters(c *config, client *api.Client) (map[string]reconcile.Traffic, error) {
 	routers := map[string]reconcile.Traffic{}
 	for _, r := range c.Routers {
-		router, err := proxy.NewClient(proxy.ClientOptions{
-			Router: r.Name, Publisher: nomad.NewSplits(client, c.Instance, c.Nomad.Namespace),
-			Instances: instances(r, nomad.Services(client), c.Nomad.Namespace),
-		})
+		traffic, err := wireRouter(c, r, client)
 		if err != nil {
 			return nil, err
 		}
-		routers[r.Name] = reconcile.Traffic{Router: router, Meter: router}
+		routers[r.Name] = traffic
 		if r.Default || len(c.Routers) == 1 {
-			routers[""] = routers[r.Name]
+			routers[""] = traffic
 		}
 	}
 	return routers, nil
@@ -147,6 +145,9 @@ func wireProxy(c *config, name string, logger *slog.Logger) (*routerConfig, *pro
 	r, err := c.router(name)
 	if err != nil {
 		return nil, nil, nil, nil, err
+	}
+	if r.Type != routerProxy {
+		return nil, nil, nil, nil, fmt.Errorf("router %q is of type %q: drover proxy is the router of type %q alone", r.Name, r.Type, routerProxy)
 	}
 	client, err := connect(c.Nomad)
 	if err != nil {

@@ -14,6 +14,6 @@
 //
 // A share is made of weights from 0 to 256: [Levels] says which share results. It is never more than was asked for.
 //
-// HAProxy forgets servers when it is reloaded or started anew, and follows no allocations by itself: a split says so by
-// TrafficState.Static, so that it is applied again, at rest too.
+// HAProxy forgets servers when it is reloaded or started anew, and follows no allocations by itself: its Abilities say so
+// (Static), so that splits are applied again, at rest too.
 package haproxy

@@ -59,6 +59,11 @@ func (r *Router) backend(release string) string {
 	return release
 }
 
+// Abilities is that it counts requests and errors by server. HAProxy keeps no histogram of latencies.
+func (*Router) Abilities() strategy.Abilities {
+	return strategy.Abilities{Kind: "haproxy", Static: true, Counts: true}
+}
+
 // Share is what of a weight arrives at the canary, with so many servers on each track.
 func (r *Router) Share(w strategy.Weight, stable, canary int) strategy.Weight {
 	_, _, share := Levels(w, stable, canary)

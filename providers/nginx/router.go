@@ -92,6 +92,11 @@ func (r *Router) Prepare(releases ...string) error {
 	return nil
 }
 
+// Abilities is that it divides; it counts nothing that tells the tracks apart.
+func (*Router) Abilities() strategy.Abilities {
+	return strategy.Abilities{Kind: "nginx", Static: true}
+}
+
 // Apply writes the split into the file, tests the configuration and has it loaded. A configuration that does not pass is
 // put back as it was, and the error quotes NGINX.
 func (r *Router) Apply(ctx context.Context, split strategy.Split) error {

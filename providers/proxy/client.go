@@ -59,6 +59,11 @@ func NewClient(o ClientOptions) (*Client, error) {
 	return &Client{options: o}, nil
 }
 
+// Abilities is that it divides exactly, follows allocations by itself, and counts everything.
+func (*Client) Abilities() strategy.Abilities {
+	return strategy.Abilities{Kind: "proxy", Counts: true, Latency: true}
+}
+
 // Apply publishes a split. It is in effect when Read says so.
 func (c *Client) Apply(ctx context.Context, split strategy.Split) error {
 	if err := c.options.Publisher.Publish(ctx, c.options.Router, split); err != nil {

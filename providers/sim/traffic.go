@@ -34,6 +34,7 @@ type Traffic struct {
 	since    time.Time
 	releases map[string]*lane
 	outside  map[string]Behaviour // endpoints that are no allocations, by id
+	static   bool                 // it follows no registrations by itself
 }
 
 // lane is the traffic of one release.
@@ -57,6 +58,29 @@ func (n *Nomad) Traffic(load Load) *Traffic {
 	t := &Traffic{nomad: n, load: load, since: n.now, releases: map[string]*lane{}, outside: map[string]Behaviour{}}
 	n.traffic = append(n.traffic, t)
 	return t
+}
+
+// HoldStill makes it a router that follows no registrations by itself.
+func (t *Traffic) HoldStill() {
+	t.nomad.mu.Lock()
+	defer t.nomad.mu.Unlock()
+	t.static = true
+}
+
+// Forget loses every split, as a router does that keeps them in memory and is started anew. What was counted stays.
+func (t *Traffic) Forget() {
+	t.nomad.mu.Lock()
+	defer t.nomad.mu.Unlock()
+	for _, l := range t.releases {
+		l.split = strategy.Split{}
+	}
+}
+
+// Abilities is all that a router can do.
+func (t *Traffic) Abilities() strategy.Abilities {
+	t.nomad.mu.Lock()
+	defer t.nomad.mu.Unlock()
+	return strategy.Abilities{Kind: "sim", Static: t.static, Counts: true, Latency: true}
 }
 
 // latencyBounds are the upper bounds of the latency buckets, in seconds.
@@ -219,18 +243,26 @@ func (t *Traffic) endpoints(l *lane, track strategy.Track) (answering []answerer
 	for _, e := range listed {
 		add(e.Alloc)
 	}
-	if l.split.Resting && track == strategy.Stable {
-		for _, a := range t.nomad.allocs {
-			known := func(e strategy.Endpoint) bool { return e.Alloc == a.ID }
-			if registered(a, l.split) && !slices.ContainsFunc(l.split.Stable, known) && !slices.ContainsFunc(l.split.Canary, known) {
-				add(a.ID)
-			}
+	if l.split.Resting && track == strategy.Stable && !t.static {
+		for _, id := range t.unlisted(l.split) {
+			add(id)
 		}
 	}
 	if len(sound) > 0 {
 		return sound, true
 	}
 	return sick, false
+}
+
+// unlisted is the allocations that are registered and stand on neither list of a split.
+func (t *Traffic) unlisted(split strategy.Split) (ids []string) {
+	for _, a := range t.nomad.allocs {
+		known := func(e strategy.Endpoint) bool { return e.Alloc == a.ID }
+		if registered(a, split) && !slices.ContainsFunc(split.Stable, known) && !slices.ContainsFunc(split.Canary, known) {
+			ids = append(ids, a.ID)
+		}
+	}
+	return ids
 }
 
 // registered tells whether an allocation has a registration of the split's service.

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/drover-dev/drover/providers/haproxy"
+	"github.com/drover-dev/drover/providers/nginx"
+	"github.com/drover-dev/drover/providers/nomad"
+	"github.com/drover-dev/drover/providers/proxy"
+	"github.com/drover-dev/drover/providers/replicas"
+	"github.com/drover-dev/drover/reconcile"
+)
+
+// The types of routers.
+const (
+	routerProxy   = "proxy"
+	routerHAProxy = "haproxy"
+	routerNGINX   = "nginx"
+	routerNone    = "none"
+)
+
+// takes is what a router block of a type may hold, beside what every type takes.
+type takes struct {
+	attributes      []string
+	routes          bool
+	routeAttributes []string
+	check           func(*routerConfig) hcl.Diagnostics // what the syntax cannot see; nil for nothing
+}
+
+// routerTakes is every type of router.
+var routerTakes = map[string]takes{
+	routerProxy: {
+		attributes: []string{"instances", "instances_service", "listen", "admin", "state_file", "trust_forwarded"},
+		routes:     true, routeAttributes: []string{"hosts", "protocol"},
+		check: func(r *routerConfig) hcl.Diagnostics { return append(r.checkInstances(), r.checkProtocols()...) },
+	},
+	routerHAProxy: {attributes: []string{"sockets"}, routes: true, routeAttributes: []string{"backend"}, check: (*routerConfig).checkHAProxy},
+	routerNGINX:   {attributes: []string{"file", "admin", "test", "reload"}, routes: true, check: (*routerConfig).checkNGINX},
+	routerNone:    {},
+}
+
+func routerTypes() []string { return slices.Sorted(maps.Keys(routerTakes)) }
+
+// wireRouter builds one router, with what counts its requests.
+func wireRouter(c *config, r routerConfig, client *api.Client) (reconcile.Traffic, error) {
+	traffic := reconcile.Traffic{Name: r.Name}
+	switch r.Type {
+	case routerHAProxy:
+		router, err := haproxy.New(haproxy.Options{Name: r.Name, Sockets: r.Sockets, Backends: r.backends()})
+		if err != nil {
+			return traffic, err
+		}
+		traffic.Router, traffic.Meter = router, router
+	case routerNGINX:
+		router, err := nginx.New(r.nginxOptions())
+		if err != nil {
+			return traffic, err
+		}
+		traffic.Router = router
+	case routerNone:
+		traffic.Router = replicas.New()
+	case routerProxy:
+		router, err := proxy.NewClient(proxy.ClientOptions{
+			Router: r.Name, Publisher: nomad.NewSplits(client, c.Instance, c.Nomad.Namespace),
+			Instances: instances(r, nomad.Services(client), c.Nomad.Namespace),
+		})
+		if err != nil {
+			return traffic, err
+		}
+		traffic.Router, traffic.Meter = router, router
+	default:
+		return traffic, fmt.Errorf("router %q is of type %q, which is not known", r.Name, r.Type)
+	}
+	return traffic, nil
+}
+
+func (r *routerConfig) checkHAProxy() hcl.Diagnostics {
+	at := placesOf(r.Body, r.Range)
+	if len(r.Sockets) == 0 {
+		return hcl.Diagnostics{fault("No sockets", r.Range, "Say where the runtime API of each HAProxy of router %q is: sockets = [\"unix:/run/haproxy/admin.sock\"], or \"tcp:HOST:PORT\". "+
+			"In HAProxy it is `stats socket /run/haproxy/admin.sock mode 660 level admin`.", r.Name)}
+	}
+	if _, err := haproxy.New(haproxy.Options{Name: r.Name, Sockets: r.Sockets}); err != nil {
+		return hcl.Diagnostics{fault("Invalid socket", at("sockets"), "%v.", err)}
+	}
+	return nil
+}
+
+// backends is the backend of each release that has another name.
+func (r *routerConfig) backends() map[string]string {
+	all := map[string]string{}
+	for _, route := range r.Routes {
+		all[route.Release] = route.Backend
+	}
+	return all
+}
+
+func (r *routerConfig) checkNGINX() hcl.Diagnostics {
+	at := placesOf(r.Body, r.Range)
+	switch {
+	case r.File == "":
+		return hcl.Diagnostics{fault("No file", r.Range, "Name the file that Drover writes and NGINX includes in its http block: file = \"/etc/nginx/drover/%s.conf\".", r.Name)}
+	case r.Admin == "":
+		return hcl.Diagnostics{fault("No admin address", r.Range, "Name an address of this machine on which NGINX tells Drover what it has loaded, such as admin = \"127.0.0.1:8081\". The file makes NGINX listen on it.")}
+	case len(r.Routes) == 0:
+		return hcl.Diagnostics{fault("No routes", r.Range, "Name the releases of router %q, such as route \"checkout-api\" {}: NGINX does not start before it knows the variable of each.", r.Name)}
+	}
+	if _, err := nginx.New(r.nginxOptions()); err != nil {
+		return hcl.Diagnostics{fault("Invalid address", at("admin"), "%v.", err)}
+	}
+	return nil
+}
+
+func (r *routerConfig) nginxOptions() nginx.Options {
+	return nginx.Options{Name: r.Name, File: r.File, Admin: r.Admin, Test: r.Test, Reload: r.Reload}
+}
+
+// prepareRouters makes the files that balancers do not start without. It is called once, before anything is released.
+func (c *config) prepareRouters() error {
+	for _, r := range c.Routers {
+		if r.Type != routerNGINX {
+			continue
+		}
+		router, err := nginx.New(r.nginxOptions())
+		if err != nil {
+			return err
+		}
+		var releases []string
+		for _, route := range r.Routes {
+			releases = append(releases, route.Release)
+		}
+		if err := router.Prepare(releases...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
