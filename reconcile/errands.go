@@ -17,6 +17,8 @@ const (
 	// errandPause is how long a release's errands rest after a failure; it doubles up to longestPause.
 	errandPause  = time.Second
 	longestPause = 5 * time.Minute
+	// reportsAtOnce bounds how many reports are told in one go: what failed before is to be tried again in time.
+	reportsAtOnce = 30
 )
 
 // errands is what is to be said to Git and to the forge. It is done beside the passes, in the order of each release's
@@ -27,6 +29,8 @@ type errands struct {
 	queues map[string]*queue // by release
 	done   []finished
 	wake   chan struct{}
+	// hush is until when no report is told: the forge asks to wait.
+	hush time.Time
 	// incidents are the failed commits that concern a release still, by release.
 	incidents map[string][]strategy.Incident
 }
@@ -125,35 +129,59 @@ func (e *errands) take() []finished {
 	return done
 }
 
-// due is the releases of which something in a lane is to be tried now, in the order of their names.
-func (e *errands) due(now time.Time, in lane) []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var due []string
-	for _, release := range slices.Sorted(maps.Keys(e.queues)) {
-		if !now.Before(e.queues[release].rests[in].next) {
-			due = append(due, release)
-		}
-	}
-	return due
+// errand is one thing that is to be said of a release.
+type errand struct {
+	release string
+	in      lane
+	task    *strategy.Task
+	report  *strategy.Report
 }
 
-// first is what comes next in a lane of a release.
-func (e *errands) first(release string, in lane) (*strategy.Task, *strategy.Report) {
+// next is what comes first now: reverts, other tasks, reports, and last of all those that nothing was to be done; of several
+// releases the one that is first in the alphabet. nil when nothing is due.
+func (e *errands) next(now time.Time, reverted bool, reports int) *errand {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	q := e.queues[release]
+	var quiet *errand
+	names := slices.Sorted(maps.Keys(e.queues))
+	for _, in := range []lane{laneReverts, laneTasks, laneReports} {
+		if in == laneReverts && reverted || in == laneReports && (reports == reportsAtOnce || now.Before(e.hush)) {
+			continue // The next revert is made on the head that this one leaves.
+		}
+		for _, release := range names {
+			q := e.queues[release]
+			if now.Before(q.rests[in].next) {
+				continue
+			}
+			task, report := q.first(in)
+			found := &errand{release, in, task, report}
+			switch {
+			case task == nil && report == nil:
+			case report != nil && report.IsQuiet():
+				if quiet == nil {
+					quiet = found
+				}
+			default:
+				return found
+			}
+		}
+	}
+	return quiet
+}
+
+// first is what comes next in a lane.
+func (q *queue) first(in lane) (*strategy.Task, *strategy.Report) {
+	isRevert := func(t strategy.Task) bool { return t.Kind == strategy.TaskRevert }
 	switch {
-	case q == nil:
 	case in == laneReverts:
-		return q.task(func(t strategy.Task) bool { return t.Kind == strategy.TaskRevert }), nil
+		return q.task(isRevert), nil
 	case in == laneTasks:
-		task := q.task(func(t strategy.Task) bool { return t.Kind != strategy.TaskRevert })
-		if task == nil || q.task(func(t strategy.Task) bool { return t.Kind == strategy.TaskRevert && t.Rollout == task.Rollout }) != nil {
+		task := q.task(func(t strategy.Task) bool { return !isRevert(t) })
+		if task == nil || q.task(func(t strategy.Task) bool { return isRevert(t) && t.Rollout == task.Rollout }) != nil {
 			return nil, nil
 		}
 		return task, nil
-	case in == laneReports && len(q.reports) > 0:
+	case len(q.reports) > 0:
 		report := q.reports[0]
 		return nil, &report
 	}
@@ -210,56 +238,57 @@ func (e *errands) fail(release string, in lane, now time.Time, err error) {
 	var at later
 	if errors.As(err, &at) { // It is nobody's fault, and no reason to wait longer the next time.
 		r.next = now.Add(max(at.RetryAt().Sub(now), errandPause))
+		if in == laneReports {
+			e.hush = r.next
+		}
 		return
 	}
 	r.pause = min(max(2*r.pause, errandPause), longestPause)
 	r.next = now.Add(r.pause)
 }
 
-// Deliver says what is to be said: at most one revert, and of each release as much as goes without a failure. It may
-// run beside Pass, but not beside itself. The next pass records what was done.
-func (l *Loop) Deliver(ctx context.Context, now time.Time) {
-	reverted := false
-	for _, in := range []lane{laneReverts, laneTasks, laneReports} {
-		for _, release := range l.errands.due(now, in) {
-			for ctx.Err() == nil {
-				task, report := l.errands.first(release, in)
-				if task == nil && report == nil {
-					break
-				}
-				if task != nil && task.Kind == strategy.TaskRevert {
-					if reverted {
-						break // The next one is made on the head that this one leaves.
-					}
-					reverted = true
-				}
-				if err := l.errand(ctx, release, task, report); err != nil {
-					l.metrics.delivered(task, "error")
-					l.log.Warn("not delivered", "release", release, "error", err)
-					l.errands.fail(release, in, now, err)
-					break
-				}
-				l.metrics.delivered(task, "ok")
-			}
+// Deliver says what is to be said, the most important first: at most one revert, and so many reports; left tells that there
+// are more. It may run beside Pass, but not beside itself. The next pass records what was done.
+func (l *Loop) Deliver(ctx context.Context, now time.Time) (left bool) {
+	reverted, reports := false, 0
+	for ctx.Err() == nil {
+		e := l.errands.next(now, reverted, reports)
+		if e == nil {
+			return reports == reportsAtOnce
 		}
+		switch e.in {
+		case laneReverts:
+			reverted = true
+		case laneReports:
+			reports++
+		case laneTasks:
+		}
+		if err := l.deliver(ctx, e); err != nil {
+			l.metrics.delivered(e.task, "error")
+			l.log.Warn("not delivered", "release", e.release, "error", err)
+			l.errands.fail(e.release, e.in, now, err)
+			continue
+		}
+		l.metrics.delivered(e.task, "ok")
 	}
+	return false
 }
 
-// errand says one thing.
-func (l *Loop) errand(ctx context.Context, release string, task *strategy.Task, report *strategy.Report) error {
+// deliver says one thing.
+func (l *Loop) deliver(ctx context.Context, e *errand) error {
 	ctx, cancel := context.WithTimeout(ctx, errandTimeout)
 	defer cancel()
-	f := finished{release: release, task: task, report: report}
+	f := finished{release: e.release, task: e.task, report: e.report}
 	var err error
 	switch {
-	case report != nil:
-		err = l.tell(ctx, release, *report)
-	case task.Kind == strategy.TaskRevert:
-		f.result, err = l.revert(ctx, release, *task)
-	case task.Kind == strategy.TaskIssue:
-		f.result, err = l.openIssue(ctx, release, *task)
-	case task.Kind == strategy.TaskClose:
-		err = l.closeIssue(ctx, release, *task)
+	case e.report != nil:
+		err = l.tell(ctx, e.release, *e.report)
+	case e.task.Kind == strategy.TaskRevert:
+		f.result, err = l.revert(ctx, e.release, *e.task)
+	case e.task.Kind == strategy.TaskIssue:
+		f.result, err = l.openIssue(ctx, e.release, *e.task)
+	case e.task.Kind == strategy.TaskClose:
+		err = l.closeIssue(ctx, e.release, *e.task)
 	}
 	if err != nil {
 		return err

@@ -149,10 +149,11 @@ func TestRollbackOnGitHub(t *testing.T) {
 	s := newShop(t)
 	s.runs()
 	number := s.propose("1.2.0")
+	s.looked(s.hub.Pulls()[0].Head)
 	bad := s.merge(number, "squash")
 	s.until("1.2.0 is rolled back", func() bool { return s.settled("1.0.0", strategy.OutcomeCondemned) })
 	said := s.said(bad)
-	want := []string{"pending drover/checkout-api: placing 1.2.0", "pending drover/checkout-api: canary 20%, step 1 of 2", "failure drover/checkout-api: rolled back: gate \"errors\" failed"}
+	want := []string{"pending drover/checkout-api: placing 1.2.0", "pending drover/checkout-api: canary 20%, step 1 of 2, baking for 4s, 1 gate asked", "failure drover/checkout-api: rolled back: gate \"errors\" failed"}
 	for _, w := range want {
 		if !slices.ContainsFunc(said, func(have string) bool { return strings.HasPrefix(have, w) }) {
 			t.Errorf("the statuses are %q, want one that begins with %q", said, w)
@@ -164,6 +165,13 @@ func TestRollbackOnGitHub(t *testing.T) {
 	issues := s.hub.Issues()
 	if len(issues) != 1 {
 		t.Fatalf("%d issues were opened, want 1", len(issues))
+	}
+	if statuses := s.hub.Statuses(bad); !strings.HasSuffix(statuses[0].URL, "/shop/releases/pull/1") || !strings.HasSuffix(statuses[len(statuses)-1].URL, "/shop/releases/issues/2") {
+		t.Errorf("the statuses lead to %q first and to %q in the end, want the pull request and the issue", statuses[0].URL, statuses[len(statuses)-1].URL)
+	}
+	onHead := s.said(s.hub.Pulls()[0].Head)
+	if want := []string{onHead[0], said[len(said)-1]}; !strings.Contains(onHead[0], "drover/plan") || !slices.Equal(onHead, want) {
+		t.Errorf("on the pull request's own head stands %q, want the plan and how it ended", onHead)
 	}
 	for _, part := range []string{bad, "pull request #1 of `robin`", "| errors | fail |", "Git: reverted by "} {
 		if !strings.Contains(issues[0].Body, part) {

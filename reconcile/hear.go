@@ -152,15 +152,11 @@ func (l *Loop) meant(ctx context.Context, w strategy.Word, c spokenCommand) (rel
 			}
 			continue
 		}
-		pulls, ok := l.opts.Forge.(Pulls)
-		if !ok {
-			continue
-		}
-		pull, err := pulls.PullOf(ctx, sha)
+		pull, err := l.pullOf(ctx, sha)
 		if err != nil {
 			return nil, err
 		}
-		if pull.Number == w.Pull {
+		if pull.Number == w.Pull && pull.Number > 0 {
 			releases = append(releases, release)
 		}
 	}

@@ -33,6 +33,7 @@ type intent struct {
 	complete bool   // everything at head was resolved
 	mistakes []strategy.Mistake
 	asked    map[string]ask // by release
+	changed  map[string]int // how many releases, by the commit that they ask by
 }
 
 // ask is what Git asks for one release.
@@ -122,9 +123,15 @@ func (i *intent) refresh(ctx context.Context) error {
 			next[m.Release] = ask{key: "mistake " + m.Text + m.Path, problem: fmt.Sprintf("%s:%d: %s", m.Path, m.Line, strings.TrimSuffix(m.Text, "."))}
 		}
 	}
+	changed := map[string]int{}
+	for _, a := range next {
+		if a.desired != nil {
+			changed[a.desired.Commit.SHA]++
+		}
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.head, i.complete, i.mistakes, i.asked = head, complete, mistakes, next
+	i.head, i.complete, i.mistakes, i.asked, i.changed = head, complete, mistakes, next, changed
 	return nil
 }
 
@@ -140,6 +147,13 @@ func (i *intent) now() strategy.Commit {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
 	return i.head
+}
+
+// askedBy is how many releases ask for what they do by a commit.
+func (i *intent) askedBy(sha string) int {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return i.changed[sha]
 }
 
 // parses bounds how many jobspecs Nomad is asked for at once.

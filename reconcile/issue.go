@@ -30,6 +30,10 @@ func (l *Loop) openIssue(ctx context.Context, release string, task strategy.Task
 	if err != nil {
 		return "", fmt.Errorf("open the issue: %w", err)
 	}
+	if len(l.issues) >= maxKnown {
+		clear(l.issues)
+	}
+	l.issues[task.Failed.SHA] = url
 	return url, nil
 }
 

@@ -30,9 +30,11 @@ type Options struct {
 	Bookmark   Bookmark // nil: a branch that was forced while nobody looked is not noticed
 	Prober     Prober   // needed by smoke checks
 	Forge      Forge    // nil: issues are only logged
-	PlanForks  bool     // ask Nomad about the jobspecs of pull requests from forks
-	Limits     Limits
-	Prune      bool // stop the jobs of releases that are gone from Git
+	// Details is where a status leads that tells of a release and a commit; nil: to the issue, the pull request or the commit.
+	Details   func(release, sha string) string
+	PlanForks bool // ask Nomad about the jobspecs of pull requests from forks
+	Limits    Limits
+	Prune     bool // stop the jobs of releases that are gone from Git
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -83,11 +85,13 @@ type Loop struct {
 
 	errands *errands
 	desk    *desk
-	words   chan struct{}            // woken when somebody wrote below a pull request
-	heard   map[int64]bool           // words that need no second look; of Hear alone
-	brought map[string]strategy.Pull // by the commits that they brought; of the errands alone
+	words   chan struct{}     // woken when somebody wrote below a pull request
+	heard   map[int64]bool    // words that need no second look; of Hear alone
+	issues  map[string]string // addresses, by the commits that failed; of the errands alone
+	summed  map[string]bool   // commits that one status tells of the releases that needed nothing; of the errands alone
 
 	mu      sync.Mutex
+	brought map[string]bringer       // by the commits that they brought
 	asked   map[string]*request      // what people asked for and was not looked at yet, by release
 	touched map[strategy.JobRef]bool // jobs that somebody changed since the last pass
 	pollNow bool                     // the repository is said to have moved
@@ -115,7 +119,7 @@ func New(opts Options) *Loop {
 	return &Loop{
 		opts: opts, log: opts.Logger, metrics: newMetrics(opts.Registerer), intent: newIntent(opts),
 		wake: make(chan struct{}, 1), releases: map[string]*tracked{}, asked: map[string]*request{}, touched: map[strategy.JobRef]bool{}, errands: newErrands(),
-		desk: newDesk(), words: make(chan struct{}, 1), brought: map[string]strategy.Pull{},
+		desk: newDesk(), words: make(chan struct{}, 1), brought: map[string]bringer{}, issues: map[string]string{}, summed: map[string]bool{},
 	}
 }
 

@@ -99,7 +99,7 @@ func (l *Loop) reviewOne(ctx context.Context, refs Refs, head strategy.Commit, p
 		return err
 	}
 	status, remark := plan.status(), plan.remark()
-	status.Context = l.opts.Instance + "/" + planContext
+	status.Context, status.URL = l.opts.Instance+"/"+planContext, p.URL
 	// The comment comes first: a status that is there says that it is too. Where no release changes none is made, but one
 	// that stands there from an earlier state is brought up to date.
 	if known.head == "" || remark != known.remark {

@@ -188,6 +188,12 @@ type Statuses interface {
 	SetStatus(ctx context.Context, sha string, status strategy.Status) error
 }
 
+// Pages is what a Forge can do that shows commits to people.
+type Pages interface {
+	// CommitURL is where a commit is shown.
+	CommitURL(sha string) string
+}
+
 // Closer is what a Forge can do that ends what OpenIssue began.
 type Closer interface {
 	// CloseIssue ends a part of the issue of a marker, with a comment, and closes the issue with the last. One that is not
@@ -224,6 +230,6 @@ type Words interface {
 // a method RetryAt says when to try again.
 type Forge interface {
 	// OpenIssue opens an issue, or finds the one that carries the same marker, and returns its address. Does that not tell
-	// of the part yet, the part is told below it, and it is open again.
+	// of the part yet, the part is told below it, it is open again, and has the part's labels and assignees too.
 	OpenIssue(ctx context.Context, issue strategy.Issue) (url string, err error)
 }

@@ -28,7 +28,7 @@ func (l *Loop) Run(ctx context.Context) {
 	watches := map[string]context.CancelFunc{}
 	var group sync.WaitGroup
 	defer group.Wait()
-	group.Go(func() { l.deliver(ctx) })
+	group.Go(func() { l.deliverAll(ctx) })
 	group.Go(func() { l.review(ctx) })
 	group.Go(func() { l.listen(ctx) })
 	if events, ok := l.opts.Cluster.(Events); ok {
@@ -63,10 +63,12 @@ func (l *Loop) Run(ctx context.Context) {
 	}
 }
 
-// deliver says what is to be said as it comes up, until ctx is done.
-func (l *Loop) deliver(ctx context.Context) {
+// deliverAll says what is to be said as it comes up, until ctx is done.
+func (l *Loop) deliverAll(ctx context.Context) {
 	for ctx.Err() == nil {
-		l.Deliver(ctx, time.Now())
+		if l.Deliver(ctx, time.Now()) {
+			continue
+		}
 		select {
 		case <-ctx.Done():
 		case <-l.errands.wake:

@@ -3,6 +3,7 @@ package strategy
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Report is what the status of a commit says of a release. It waits in the record until the forge has it.
@@ -59,10 +60,27 @@ func (m *machine) report(reason Reason) {
 	if d == nil || d.Commit.SHA == m.Canary.Commit.SHA {
 		return
 	}
-	if state, ok := restStates[reason.Code]; ok {
+	if state, ok := restStates[reason.Code]; ok && !m.isOldNews(reason.Code, d.Commit) {
 		m.tell(d.Commit.SHA, state, string(reason.Code), reason.Text)
 	}
 }
+
+// oldNews is the age from which a commit is not told that nothing was to be done for it. At the first start there may be a
+// thousand of them.
+const oldNews = 24 * time.Hour
+
+// isOldNews tells whether nobody waits to hear on a commit that what it asks for runs: it is old, and nothing else was said
+// on it.
+func (m *machine) isOldNews(code ReasonCode, c Commit) bool {
+	said := slices.ContainsFunc(m.Reports, func(r Report) bool { return r.SHA == c.SHA })
+	return isQuiet(code) && !said && !c.Time.IsZero() && m.now.Sub(c.Time) > oldNews
+}
+
+// isQuiet tells whether a reason to rest says that nothing was to be done.
+func isQuiet(code ReasonCode) bool { return code == UpToDate || code == Promoted }
+
+// IsQuiet tells whether the report says only that what the commit asks for ran already.
+func (r Report) IsQuiet() bool { return r.State == ReportSuccess && isQuiet(ReasonCode(r.Key)) }
 
 // underWayKey is what is news of a rollout in motion: its phase, its step, a hold, and the first time in a step that all gates
 // pass. How many pass changes with every few requests, and is no news.
@@ -101,7 +119,7 @@ func (m *machine) underWay(reason Reason) string {
 	case m.Hold != nil:
 		return m.Hold.Reason.Text
 	case m.Phase == Stepping && m.Step < len(m.Plan.Steps):
-		return m.gatesText(m.at(m.Plan.Steps[m.Step]))
+		return m.stepText(m.Plan.Steps[m.Step])
 	case m.Phase == Standby:
 		return fmt.Sprintf("%s has all traffic, %s stands by", m.Canary.Revision, m.Stable.Revision)
 	case m.Phase == Placing, m.Phase == First:
@@ -112,6 +130,20 @@ func (m *machine) underWay(reason Reason) string {
 		return "rolling back: " + m.Ending.Reason.Text
 	}
 	return reason.Text
+}
+
+// stepText is a step in a way that stays true while it bakes: how many gates pass is said when all do.
+func (m *machine) stepText(step Step) string {
+	if m.gatesPass() {
+		return m.gatesText(m.at(step))
+	}
+	text := fmt.Sprintf("%s, baking for %s", m.at(step), step.Bake)
+	if n := len(m.Plan.Gates); n == 1 {
+		text += ", 1 gate asked"
+	} else if n > 1 {
+		text += fmt.Sprintf(", %d gates asked", n)
+	}
+	return text
 }
 
 // restStates is the colour of a reason to rest, on a commit that started no rollout. What is only a moment has none.

@@ -24,7 +24,8 @@ type githubConfig struct {
 	SecretEnv  string     `hcl:"webhook_secret_env,optional"`
 	SecretFile string     `hcl:"webhook_secret_file,optional"`
 	PlanForks  bool       `hcl:"plan_forks,optional"`
-	Budget     *float64   `hcl:"budget,optional"` // the share of the hourly limit; default 0.2
+	DetailsURL string     `hcl:"details_url,optional"` // where statuses lead; {release} and {commit} are filled in
+	Budget     *float64   `hcl:"budget,optional"`      // the share of the hourly limit; default 0.2
 	Body       hcl.Body   `hcl:",body"`
 	Range      hcl.Range  `hcl:",def_range"`
 }
@@ -78,7 +79,21 @@ func (g *githubConfig) complete() hcl.Diagnostics {
 	if g.Budget != nil && (*g.Budget <= 0 || *g.Budget > 1) {
 		diags = append(diags, fault("Invalid budget", at("budget"), "budget is the share of GitHub's hourly limit that Drover uses, above 0 and at most 1, such as 0.2."))
 	}
-	return diags
+	return append(diags, g.checkDetails(at)...)
+}
+
+func (g *githubConfig) checkDetails(at func(string) hcl.Range) hcl.Diagnostics {
+	u, err := url.Parse(g.details("release", "commit"))
+	if g.DetailsURL == "" || (err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")) {
+		return nil
+	}
+	return hcl.Diagnostics{fault("Invalid address", at("details_url"),
+		"details_url is the address that statuses lead to, such as \"https://grafana.example.com/d/drover?var-release={release}\": {release} and {commit} are filled in.")}
+}
+
+// details is where the status of a release on a commit leads.
+func (g *githubConfig) details(release, sha string) string {
+	return strings.NewReplacer("{release}", url.QueryEscape(release), "{commit}", sha).Replace(g.DetailsURL)
 }
 
 // wireForge builds the client of GitHub; nil without a github block.

@@ -60,6 +60,9 @@ func wire(c *config, logger *slog.Logger, registry prometheus.Registerer) (recon
 	}
 	if forge != nil {
 		options.Forge, options.PlanForks = forge, c.GitHub.PlanForks
+		if c.GitHub.DetailsURL != "" {
+			options.Details = c.GitHub.details
+		}
 	}
 	return options, nil
 }

@@ -156,6 +156,15 @@ func apiURL(raw string) (*url.URL, error) {
 	return base, nil
 }
 
+// CommitURL is where GitHub shows a commit to people.
+func (f *Forge) CommitURL(sha string) string {
+	web := url.URL{Scheme: f.client.BaseURL.Scheme, Host: strings.TrimPrefix(f.client.BaseURL.Host, "api.")}
+	if f.client.BaseURL.String() == DefaultURL {
+		web = url.URL{Scheme: "https", Host: "github.com"}
+	}
+	return web.JoinPath(f.owner, f.name, "commit", sha).String()
+}
+
 // tokenTransport puts the token into every request.
 type tokenTransport struct {
 	read func(ctx context.Context) (string, error)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,13 +83,52 @@ func (f *Forge) addPart(ctx context.Context, there *github.Issue, issue strategy
 	if err != nil || told != nil {
 		return err
 	}
-	if there.GetState() == "closed" { // First: once it is told nobody looks here again.
+	// First: once it is told nobody looks here again.
+	if there.GetState() == "closed" {
 		open, reason := "open", "reopened"
 		if _, _, err := f.client.Issues.Edit(ctx, f.owner, f.name, there.GetNumber(), &github.IssueRequest{State: &open, StateReason: &reason}); err != nil {
 			return refused(err)
 		}
 	}
+	if err := f.addPeople(ctx, there, issue); err != nil {
+		return err
+	}
 	return f.Comment(ctx, there.GetNumber(), issue.Part, func(string) string { return issue.Body })
+}
+
+// addPeople gives an issue the labels and assignees that it lacks. What GitHub does not take must not keep people from
+// knowing.
+func (f *Forge) addPeople(ctx context.Context, there *github.Issue, issue strategy.Issue) error {
+	labels, assignees := slices.Clone(issue.Labels), slices.Clone(issue.Assignees)
+	for _, l := range there.Labels {
+		labels = slices.DeleteFunc(labels, func(name string) bool { return strings.EqualFold(name, l.GetName()) })
+	}
+	for _, a := range there.Assignees {
+		assignees = slices.DeleteFunc(assignees, func(login string) bool { return strings.EqualFold(login, a.GetLogin()) })
+	}
+	var failed error
+	if len(labels) > 0 {
+		failed = f.addLabels(ctx, there.GetNumber(), labels)
+	}
+	if failed == nil && len(assignees) > 0 { // Those who may not be assigned are left out by GitHub without a word.
+		_, _, failed = f.client.Issues.AddAssignees(ctx, f.owner, f.name, there.GetNumber(), assignees)
+	}
+	if failed = refused(failed); errors.Is(failed, strategy.ErrRefused) {
+		f.log.Warn("issue without the labels and assignees of a later part", "issue", there.GetNumber(), "error", failed)
+		return nil
+	}
+	return failed
+}
+
+// addLabels sends them in the form that GitHub recommends; the client's own method does in the older one.
+func (f *Forge) addLabels(ctx context.Context, number int, labels []string) error {
+	path := fmt.Sprintf("repos/%s/%s/issues/%d/labels", f.owner, f.name, number)
+	request, err := f.client.NewRequest(http.MethodPost, path, map[string][]string{"labels": labels})
+	if err != nil {
+		return err
+	}
+	_, err = f.client.Do(ctx, request, nil)
+	return err
 }
 
 // refused wraps strategy.ErrRefused around what no later try can mend.

@@ -2,6 +2,7 @@ package github_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -129,7 +130,8 @@ func TestCloseIssue(t *testing.T) {
 func TestIssueOfSeveralParts(t *testing.T) {
 	d := newDesk(t)
 	first, second := incident(d), incident(d)
-	second.Part, second.Body = "drover/shop-abd", "It failed too."
+	second.Part, second.Body, second.Labels, second.Assignees = "drover/shop-abd", "It failed too.", []string{"drover", "shop team"}, []string{"someone-who-left", "lee"}
+	d.hub.Let("lee", "write")
 	if _, err := d.forge.OpenIssue(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
@@ -153,6 +155,9 @@ func TestIssueOfSeveralParts(t *testing.T) {
 	issues := d.hub.Issues()
 	if len(issues) != 1 || issues[0].State != "open" || len(issues[0].Comments) != 2 || !strings.HasPrefix(issues[0].Comments[1].Body, "It failed too.") {
 		t.Fatalf("the issues are %+v, want one, open again, that tells of the second part", issues)
+	}
+	if got := issues[0]; !slices.Equal(got.Labels, []string{"drover", "shop team"}) || !slices.Equal(got.Assignees, []string{githubtest.Person, "lee"}) {
+		t.Errorf("its labels are %q and its assignees %q, want those of both parts", got.Labels, got.Assignees)
 	}
 	end(second.Part, true)
 	if got := d.hub.Issues()[0].State; got != "open" {

@@ -118,6 +118,8 @@ func (h *Hub) routes() http.Handler {
 		"GET " + repo + "/issues":                              (*Hub).listIssues,
 		"POST " + repo + "/issues":                             (*Hub).createIssue,
 		"PATCH " + repo + "/issues/{number}":                   (*Hub).editIssue,
+		"POST " + repo + "/issues/{number}/labels":             (*Hub).addLabels,
+		"POST " + repo + "/issues/{number}/assignees":          (*Hub).addAssignees,
 		"GET " + repo + "/issues/{number}/comments":            (*Hub).listComments,
 		"POST " + repo + "/issues/{number}/comments":           (*Hub).createComment,
 		"GET " + repo + "/issues/comments":                     (*Hub).listAllComments,

@@ -161,6 +161,47 @@ func (h *Hub) editIssue(r *request) {
 	r.reply(http.StatusOK, h.shapeIssue(i))
 }
 
+func (h *Hub) addLabels(r *request) {
+	var in struct {
+		Labels []string `json:"labels"`
+	}
+	i := h.find(r.number())
+	if i == nil {
+		r.refuse(http.StatusNotFound, "Not Found", "")
+		return
+	}
+	if json.Unmarshal(r.body, &in.Labels) != nil && json.Unmarshal(r.body, &in) != nil { // GitHub takes the bare list, too.
+		r.refuse(http.StatusUnprocessableEntity, "labels are invalid", "labels")
+		return
+	}
+	for _, name := range in.Labels {
+		if !slices.Contains(i.Labels, name) {
+			i.Labels = append(i.Labels, name)
+		}
+	}
+	i.updated = h.now()
+	r.reply(http.StatusOK, h.shapeLabels(i.Labels))
+}
+
+// addAssignees leaves out whom there is none of, without a word.
+func (h *Hub) addAssignees(r *request) {
+	var in struct {
+		Assignees []string `json:"assignees"`
+	}
+	i := h.find(r.number())
+	if err := json.Unmarshal(r.body, &in); i == nil || err != nil {
+		r.refuse(http.StatusNotFound, "Not Found", "")
+		return
+	}
+	for _, login := range in.Assignees {
+		if h.people[login] != "" && !slices.Contains(i.Assignees, login) {
+			i.Assignees = append(i.Assignees, login)
+		}
+	}
+	i.updated = h.now()
+	r.reply(http.StatusCreated, h.shapeIssue(i))
+}
+
 // OpenIssue lets somebody open an issue by hand, and returns its number.
 func (h *Hub) OpenIssue(by, title, body string) int {
 	h.mu.Lock()

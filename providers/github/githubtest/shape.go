@@ -28,7 +28,7 @@ func nodeID(id int64) string { return fmt.Sprintf("N_%d", id) }
 
 // user is an account as it is shown beside what it wrote.
 func user(login string) object {
-	address := api + "/users/" + strings.NewReplacer("[", "%5B", "]", "%5D").Replace(login)
+	address := api + "/users/" + strings.NewReplacer("[", "%5B", "]", "%5D", " ", "%20").Replace(login)
 	kind := "User"
 	if strings.HasSuffix(login, "[bot]") {
 		kind = "Bot"
@@ -42,7 +42,9 @@ func user(login string) object {
 	}
 }
 
-func url(login string) string { return strings.NewReplacer("[", "%5B", "]", "%5D").Replace(login) }
+func url(login string) string {
+	return strings.NewReplacer("[", "%5B", "]", "%5D", " ", "%20").Replace(login)
+}
 
 // accountID is the same for a login whenever it is asked.
 func accountID(login string) int64 {
@@ -103,13 +105,18 @@ func (h *Hub) shapeStatus(s Status, full bool) object {
 	return o
 }
 
-func (h *Hub) shapeIssue(i *issue) object {
+func (h *Hub) shapeLabels(names []string) []any {
 	labels := []any{}
-	for _, l := range i.Labels {
+	for _, l := range names {
 		labels = append(labels, object{
-			"id": accountID(l), "node_id": nodeID(accountID(l)), "url": h.address("labels/%s", l), "name": l, "description": nil, "color": "ededed", "default": false,
+			"id": accountID(l), "node_id": nodeID(accountID(l)), "url": h.address("labels/%s", url(l)), "name": l, "description": nil, "color": "ededed", "default": false,
 		})
 	}
+	return labels
+}
+
+func (h *Hub) shapeIssue(i *issue) object {
+	labels := h.shapeLabels(i.Labels)
 	assignees := []any{}
 	for _, a := range i.Assignees {
 		assignees = append(assignees, user(a))
