@@ -16,6 +16,7 @@ const (
 	Promoted         ReasonCode = "promoted"          // the last rollout succeeded
 	NothingAsked     ReasonCode = "nothing_asked"     // the release is gone from Git, or cannot be read
 	AlreadyCondemned ReasonCode = "already_condemned" // Git asks for a revision that was rejected
+	Reverting        ReasonCode = "reverting"         // the same, and its revert is on its way
 	AlreadyParked    ReasonCode = "already_parked"    // Git asks for a revision whose rollout was aborted
 	StoppedByPerson  ReasonCode = "stopped_by_person" // the job was stopped, and stays so
 	ChangedByOther   ReasonCode = "changed_by_other"  // the job was registered by somebody else
@@ -94,7 +95,7 @@ func (c ReasonCode) Urgency() Urgency {
 	case AlreadyParked, AlreadyCondemned, Refused, Unplaced, NodeLost, MetricsMissing, CanaryNotReady, ForeignRegistration, IntentUnreadable, CredentialsRejected,
 		NomadUnreachable, RouterUnreachable, GitUnreachable, SplitNotInEffect, ForcedHead, OtherInstance:
 		return Alarm
-	case UpToDate, Promoted, NothingAsked, StoppedByPerson, ChangedByOther, LimitReached, Scaling, Pruned, Started, Superseded, StepEntered, Baking, Extended, StepsDone, StandingBy, Waiting, GoingBack,
+	case UpToDate, Promoted, NothingAsked, Reverting, StoppedByPerson, ChangedByOther, LimitReached, Scaling, Pruned, Started, Superseded, StepEntered, Baking, Extended, StepsDone, StandingBy, Waiting, GoingBack,
 		Correcting, Replanned, Restored, GateFailed, CanaryCrashed, CanaryUnready, RevertedInGit, AbortedByHand, SmokeFailed,
 		TookTooLong, PromoteRefused, HeldByGit, PausedByPerson, GateInconclusive, ResumedByPerson:
 		return ""

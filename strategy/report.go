@@ -149,7 +149,7 @@ func (m *machine) stepText(step Step) string {
 // restStates is the colour of a reason to rest, on a commit that started no rollout. What is only a moment has none.
 var restStates = map[ReasonCode]ReportState{
 	UpToDate: ReportSuccess, Promoted: ReportSuccess,
-	AlreadyCondemned: ReportFailure, Refused: ReportFailure, OtherInstance: ReportFailure,
+	AlreadyCondemned: ReportFailure, Reverting: ReportFailure, Refused: ReportFailure, OtherInstance: ReportFailure,
 	LimitReached: ReportPending, ForcedHead: ReportPending, Scaling: ReportPending,
 	AlreadyParked: ReportError, StoppedByPerson: ReportError, ChangedByOther: ReportError,
 }

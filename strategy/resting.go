@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 func (m *machine) resting() Reason {
@@ -45,6 +46,8 @@ func (m *machine) resting() Reason {
 // refuses says why what Git asks for is not tried.
 func (m *machine) refuses(d *Desired) (Reason, bool) {
 	switch {
+	case m.IsCondemned(d.Revision) && m.reverting(d.Revision):
+		return Reason{Code: Reverting, Text: fmt.Sprintf("%s was condemned (%s): its commit is being reverted", d.Revision, m.Last.Reason.Text)}, true
 	case m.IsCondemned(d.Revision):
 		return Reason{Code: AlreadyCondemned, Text: fmt.Sprintf("%s was condemned (%s): revert the commit, or set attempt = %d to try it again",
 			d.Revision, m.Last.Reason.Text, d.Revision.Attempt+1)}, true
@@ -54,6 +57,14 @@ func (m *machine) refuses(d *Desired) (Reason, bool) {
 		return Reason{Code: Refused, Text: fmt.Sprintf("%s cannot be released: %s", d.Revision, strings.Join(d.Refusals, "; "))}, true
 	}
 	return Reason{}, false
+}
+
+// reverting tells whether the revert of a revision came up just now. One that is not through after a minute is a matter
+// for people.
+func (m *machine) reverting(r Revision) bool {
+	return slices.ContainsFunc(m.Outbox, func(t Task) bool {
+		return t.Kind == TaskRevert && t.Bad == r && m.now.Sub(t.At) < time.Minute
+	})
 }
 
 // start begins the rollout that Git asks for: a way back when the revision was live before.

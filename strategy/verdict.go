@@ -91,22 +91,24 @@ func (g Gate) most() float64 {
 
 // read puts what both tracks show into the verdict.
 func (g Gate) read(v *Verdict, e Evidence, f judge.Finding, compare bool) {
+	reading := f.Versus
+	if reading == nil {
+		reading = f.Fixed
+	}
+	if reading != nil {
+		v.Samples = reading.Canary.Exposure
+	}
 	if g.Metric == MetricLatency || (g.Metric == MetricErrorRate && e.Canary.Requests > 0) {
-		// What people want to know is how it is now: in the present step.
-		v.Samples, v.Canary = e.Canary.Requests, g.shown(e.Canary, e.Bounds)
+		// What people want to know is how it is now: in the present step. The verdict rests on all of the rollout.
+		v.Canary = g.shown(e.Canary, e.Bounds)
 		if compare {
 			v.Stable = g.shown(e.Stable, e.Bounds)
 		}
 		return
 	}
-	reading := f.Versus
-	if reading == nil {
-		reading = f.Fixed
-	}
 	if reading == nil {
 		return
 	}
-	v.Samples = reading.Canary.Exposure
 	if reading.Canary.Exposure > 0 {
 		v.Canary = g.format(reading.Canary.Share())
 	}

@@ -56,7 +56,7 @@ func explainRollout(out io.Writer, r strategy.Rollout, now time.Time) {
 			fmt.Fprintf(out, "  against  %s of what a rollback needs (p %.2g)\n", gauge(v.Against), v.P)
 		}
 		if v.Samples > 0 {
-			fmt.Fprintf(out, "  on %.0f requests of the canary\n", v.Samples)
+			fmt.Fprintf(out, "  on %.0f requests of the canary since the rollout began\n", v.Samples)
 		}
 	}
 }
