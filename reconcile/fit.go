@@ -25,12 +25,21 @@ func Fit(r strategy.Release, job strategy.JobSpec, routers map[string]Traffic) (
 	if err != nil {
 		return plan, service, append(refusals, err.Error())
 	}
-	fitted, problems := plan.On(traffic.name(), traffic.Router.Abilities(), traffic.shares(), group.Count)
+	fitted, problems := plan.On(traffic.name(), traffic.abilities(), traffic.shares(), group.Count)
 	return fitted, service, append(refusals, problems...)
 }
 
 // name is what people call the router.
 func (t Traffic) name() string { return cmp.Or(t.Name, "default") }
+
+// abilities is what the router can do, with what the metrics count in its place.
+func (t Traffic) abilities() strategy.Abilities {
+	a := t.Router.Abilities()
+	if t.Measured {
+		a.Counts, a.Latency = true, t.Timed
+	}
+	return a
+}
 
 // shares is what of a weight arrives by this router.
 func (t Traffic) shares() strategy.Shares {

@@ -41,22 +41,36 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Ti
 		wait.Go(func() { l.observeTraffic(ctx, t, &o, now) })
 	}
 	wait.Wait()
-	l.observeGates(ctx, r, &o)
+	l.observeGates(ctx, r, &o, now)
 	return o
 }
 
-// observeGates has the metrics answer the gates that ask by themselves. What they cannot answer is said, and takes nothing
-// from what the router has counted.
-func (l *Loop) observeGates(ctx context.Context, r strategy.Rollout, o *strategy.Observation) {
-	if l.opts.Metrics == nil || o.Sample == nil || r.AtRest() {
+// observeGates has the metrics answer the gates that ask by themselves, and those on requests where the router has no meter.
+// What they cannot answer is said, and takes nothing from what the router has counted.
+func (l *Loop) observeGates(ctx context.Context, r strategy.Rollout, o *strategy.Observation, now time.Time) {
+	traffic, err := l.router(r.RouterOf(o.Desired))
+	requests := err == nil && traffic.Measured
+	if l.opts.Metrics == nil || r.AtRest() || (o.Sample == nil && !requests) {
 		return
 	}
-	inquiry, asks := r.Inquiry(o.Cluster, o.Sample.At)
+	at := now
+	if o.Sample != nil {
+		at = o.Sample.At
+	}
+	inquiry, asks := r.Inquiry(o.Cluster, at, requests)
 	if !asks {
 		return
 	}
 	answers, err := l.opts.Metrics.Measure(ctx, inquiry)
-	o.Sample.Series, o.Sample.Gauges = append(o.Sample.Series, answers.Series...), answers.Gauges
+	switch {
+	case requests && answers.At.IsZero():
+		o.SampleProblem = err.Error()
+		return
+	case requests:
+		o.Sample = &answers
+	default:
+		o.Sample.Series, o.Sample.Gauges = append(o.Sample.Series, answers.Series...), answers.Gauges
+	}
 	if err != nil {
 		o.Sample.Lacks = err.Error()
 	}
@@ -77,6 +91,7 @@ func (l *Loop) observeTraffic(ctx context.Context, t *tracked, o *strategy.Obser
 	}
 	switch {
 	case r.AtRest(): // At rest nothing is judged.
+	case traffic.Measured: // The metrics are asked, once it is known which allocations there are.
 	case traffic.Meter == nil:
 		o.Sample = &strategy.Sample{At: now} // Nothing is counted, and the gates know: they ask the metrics.
 	default:

@@ -166,10 +166,11 @@ type Meter interface {
 	Sample(ctx context.Context, release string) (strategy.Sample, error)
 }
 
-// Metrics answers the gates that have queries of their own.
+// Metrics answers the gates that have queries of their own, and those on requests where the router has no meter.
 type Metrics interface {
 	// Measure returns series for the gates that count and values for the others, at the time of the inquiry. The error says
-	// what could not be answered, and why; what could be is returned with it. Nothing that is missing is a zero.
+	// what could not be answered, and why; what could be is returned with it. Nothing that is missing is a zero. When the
+	// requests were asked for and are not known, the sample's time is zero.
 	Measure(ctx context.Context, inquiry strategy.Inquiry) (strategy.Sample, error)
 }
 

@@ -36,7 +36,7 @@ func (p Plan) On(name string, a Abilities, shares Shares, count int) (Plan, []st
 	var problems []string
 	for _, g := range p.Gates {
 		if lacks := g.lacks(a); lacks != "" {
-			problems = append(problems, fmt.Sprintf("gate %q needs %s, and %s measures none: ask for it by a query of the gate's own, which metrics \"prometheus\" answers, or remove it by gate %q { enabled = false }",
+			problems = append(problems, fmt.Sprintf("gate %q needs %s, and %s measures none: let metrics \"prometheus\" count the requests, by its profile and latency, give the gate a query of its own, or remove it by gate %q { enabled = false }",
 				g.Name, lacks, router, g.Name))
 		}
 	}

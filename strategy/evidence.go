@@ -3,7 +3,9 @@ package strategy
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/drover-dev/drover/strategy/judge"
@@ -11,8 +13,10 @@ import (
 
 // Sample is what a meter reads at one moment: counters that only grow while their source lives.
 type Sample struct {
-	At     time.Time
-	Bounds []float64 // upper bounds of the latency buckets in seconds, ascending, without +Inf; the same for all series
+	At time.Time
+	// Bounds are the upper bounds of the latency buckets in seconds, ascending, without +Inf; the same for all series. The
+	// last one may be AnyTime.
+	Bounds []float64
 	Series []Series
 	Gauges []Gauge
 	// Every is how far apart the readings of its sources are, where that is not at any time: what is newer than that may
@@ -22,10 +26,15 @@ type Sample struct {
 	Lacks string
 }
 
+// AnyTime is the bound of the bucket that holds all requests whose time is known, where that is not all of them: latencies
+// may be measured by something else than what counts requests.
+const AnyTime = math.MaxFloat64
+
 // Series is what one source has counted for one track since it began to count.
 type Series struct {
 	Source string    // what counts, such as one instance of a proxy; a restarted one has another name
 	Since  time.Time // when it began to count from zero; zero time when unknown
+	Until  time.Time // until when it has counted, of a source that is asked for a time; zero for the sample's time
 	Track  Track
 	// Gate is the gate that the series belongs to: Errors are then the events of its query, and Requests their exposure. ""
 	// for the requests of the release.
@@ -50,14 +59,15 @@ type Counters struct {
 // Evidence is what a rollout has seen of its two tracks, and what that amounts to. It survives steps and restarts: prev
 // holds the last counters of every series, so that nothing is counted twice or lost.
 type Evidence struct {
-	Since  time.Time           `json:"since,omitzero"` // series older than this start at what they show first
-	At     time.Time           `json:"at,omitzero"`    // of the newest sample taken in
-	Bounds []float64           `json:"bounds,omitempty"`
-	Prev   map[string]Counters `json:"prev,omitempty"` // by source, track and gate
-	Canary Counters            `json:"canary"`         // within the present step
-	Stable Counters            `json:"stable"`         // within the present step
-	Total  float64             `json:"total"`          // canary requests over the whole rollout
-	Failed float64             `json:"failed"`         // canary requests that failed, over the whole rollout
+	Since  time.Time            `json:"since,omitzero"` // series older than this start at what they show first
+	At     time.Time            `json:"at,omitzero"`    // of the newest sample taken in
+	Bounds []float64            `json:"bounds,omitempty"`
+	Prev   map[string]Counters  `json:"prev,omitempty"`  // by source, track and gate
+	Until  map[string]time.Time `json:"until,omitempty"` // what asked sources have counted until, by gate
+	Canary Counters             `json:"canary"`          // within the present step
+	Stable Counters             `json:"stable"`          // within the present step
+	Total  float64              `json:"total"`           // canary requests over the whole rollout
+	Failed float64              `json:"failed"`          // canary requests that failed, over the whole rollout
 
 	Open   openWindow              `json:"open,omitzero"`
 	Weight Weight                  `json:"weight,omitempty"` // that was in effect at At
@@ -114,9 +124,32 @@ func (e Evidence) Add(s Sample) (Evidence, error) {
 			}
 		}
 		next.Prev[series.key()] = series.Counters
+		next.succeed(series)
 		next.count(series, series.since(prev))
 	}
 	return next, nil
+}
+
+// AskedSource begins the name of a source that is asked for a time, and that one alone counts for a gate: one that goes on
+// where another stopped takes its place.
+const AskedSource = "metrics@"
+
+// succeed notes how far an asked source has counted, and forgets the one before it.
+func (e *Evidence) succeed(s Series) {
+	if s.Until.IsZero() {
+		return
+	}
+	e.Until = maps.Clone(e.Until)
+	if e.Until == nil {
+		e.Until = map[string]time.Time{}
+	}
+	e.Until[s.Gate] = s.Until
+	_, of, _ := strings.Cut(s.key(), "/")
+	for key := range e.Prev {
+		if source, rest, _ := strings.Cut(key, "/"); rest == of && source != s.Source && strings.HasPrefix(source, AskedSource) {
+			delete(e.Prev, key)
+		}
+	}
 }
 
 // unshare makes what is counted into the evidence's own.
@@ -198,6 +231,18 @@ func (c Counters) since(prev Counters) Counters {
 		grown.Buckets[i] = max(0, grown.Buckets[i]-prev.Buckets[i])
 	}
 	return grown
+}
+
+// timed is the requests whose time is known, with the bounds of their buckets.
+func (c Counters) timed(bounds []float64) (timed Counters, within []float64) {
+	last := len(bounds) - 1
+	if last < 0 || bounds[last] != AnyTime {
+		return c, bounds
+	}
+	if len(c.Buckets) <= last {
+		return Counters{}, bounds[:last]
+	}
+	return Counters{Requests: c.Buckets[last], Buckets: c.Buckets[:last]}, bounds[:last]
 }
 
 func (c *Counters) add(grown Counters) {

@@ -6,23 +6,37 @@ import (
 	"time"
 )
 
-// Inquiry is what gates ask of the metrics: those with a query of their own, and those on the machine.
+// Inquiry is what is asked of the metrics: by gates with a query of their own, by those on the machine, and by all that are
+// on requests where the metrics count these in place of the router.
 type Inquiry struct {
 	Release string
 	Rollout string // what was counted for another one counts for nothing
 	Now     time.Time
-	Gates   []Gate
-	Canary  []string // ids of the allocations of each track
-	Stable  []string
+	Since   time.Time // when the canary got its first traffic: counting begins there
+	// Until is until when the evidence has everything of a gate, "" for the requests: counting goes on from there, whoever
+	// counted before.
+	Until  map[string]time.Time
+	Gates  []Gate
+	Canary []string // ids of the allocations of each track
+	Stable []string
+	// Addresses are where allocations take traffic, host:port by their ids.
+	Addresses map[string]string
+	// Requests asks for the requests of the release too, with their errors.
+	Requests bool
+	// Latency asks for their latencies as well.
+	Latency bool
+	// Alone says that the stable is ending or was never there: nothing has to be known of it.
+	Alone bool
 }
 
-// Inquiry is what the gates of a rollout ask, when any does.
-func (r Rollout) Inquiry(c *ClusterState, now time.Time) (Inquiry, bool) {
-	i := Inquiry{Release: r.Release, Rollout: r.ID, Now: now, Gates: r.Plan.Asking()}
-	if c == nil || len(i.Gates) == 0 || !r.Opened {
+// Inquiry is what the gates of a rollout ask, when any does. requests tells whether those on requests do too.
+func (r Rollout) Inquiry(c *ClusterState, now time.Time, requests bool) (Inquiry, bool) {
+	i := Inquiry{Release: r.Release, Rollout: r.ID, Now: now, Since: r.Evidence.Since, Until: r.Evidence.Until, Gates: r.Plan.Asking(), Requests: requests, Latency: r.Plan.asks(MetricLatency), Alone: r.Phase != Stepping}
+	if c == nil || (len(i.Gates) == 0 && !requests) || !r.Opened {
 		return i, false
 	}
 	m := &machine{Rollout: r, o: Observation{Cluster: c}, now: now}
+	i.address(c)
 	for _, a := range c.Allocs {
 		if m.onTrial(a) {
 			i.Canary = append(i.Canary, a.ID)
@@ -35,9 +49,31 @@ func (r Rollout) Inquiry(c *ClusterState, now time.Time) (Inquiry, bool) {
 	return i, len(i.Canary) > 0
 }
 
+// address notes where allocations take traffic.
+func (i *Inquiry) address(c *ClusterState) {
+	i.Addresses = map[string]string{}
+	for _, a := range c.Allocs {
+		if a.Address != "" {
+			i.Addresses[a.ID] = a.Address
+		}
+	}
+}
+
+// Track is the allocations of a track.
+func (i Inquiry) Track(t Track) []string {
+	if t == Canary {
+		return i.Canary
+	}
+	return i.Stable
+}
+
 // Asking are the gates of a plan that ask the metrics by themselves.
 func (p Plan) Asking() []Gate {
 	return slices.DeleteFunc(slices.Clone(p.Gates), func(g Gate) bool { return g.Metric != MetricQuery && !g.saturation() })
+}
+
+func (p Plan) asks(m Metric) bool {
+	return slices.ContainsFunc(p.Gates, func(g Gate) bool { return g.Metric == m })
 }
 
 // Unanswered is why a plan cannot be followed where no metrics are configured; "" when it can.

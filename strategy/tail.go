@@ -56,6 +56,7 @@ func (g Gate) promoteTail(rollback judge.Margin) judge.Margin {
 // tail reads the tail of the stable's latencies for one gate, once enough was seen: in this rollout alone, or before it
 // as well, when what was seen since is like it.
 func (l learning) tail(g Gate, bounds []float64) (tail, bool) {
+	l, bounds = l.timed(bounds)
 	fresh, err := readTail(g, bounds, l.Since)
 	if err == nil && l.Since.slow(g) >= judge.TailEvents {
 		return fresh, true
@@ -70,6 +71,13 @@ func (l learning) tail(g Gate, bounds []float64) (tail, bool) {
 		return tail{}, false
 	}
 	return old, true
+}
+
+// timed is what was learned of the requests whose time is known.
+func (l learning) timed(bounds []float64) (learning, []float64) {
+	before, _ := l.Before.timed(bounds)
+	since, within := l.Since.timed(bounds)
+	return learning{Before: before, Since: since}, within
 }
 
 func readTail(g Gate, bounds []float64, c Counters) (tail, error) {
@@ -87,6 +95,7 @@ func (c Counters) slow(g Gate) float64 { return c.Requests * (1 - g.Quantile) }
 
 // learns says how far learning has come.
 func (l learning) learns(g Gate, bounds []float64) string {
+	l, bounds = l.timed(bounds)
 	if need := judge.TailEvents / (1 - g.Quantile); l.Since.Requests < need {
 		return fmt.Sprintf("learning how stable's latencies are spread: %.0f of %.0f requests seen", l.Since.Requests, need)
 	}

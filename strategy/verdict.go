@@ -119,6 +119,9 @@ func (g Gate) read(v *Verdict, e Evidence, f judge.Finding, compare bool) {
 
 // shown is what a track shows of the metric; "" when it shows nothing.
 func (g Gate) shown(c Counters, bounds []float64) string {
+	if g.Metric == MetricLatency {
+		c, bounds = c.timed(bounds)
+	}
 	switch {
 	case c.Requests == 0 || (g.Metric == MetricLatency && len(c.Buckets) == 0):
 		return ""

@@ -29,6 +29,7 @@ type trial struct {
 	alone          bool
 	own            [2]strategy.Counters // of the gate's own query, for both tracks, in every window
 	value          [2]float64           // of the gate's own query, likewise
+	bounds         []float64            // of the buckets; those of sample when left out
 }
 
 const perWindow = 5 // seconds
@@ -70,8 +71,8 @@ func (c trial) run(t *testing.T, p strategy.Plan) strategy.Rollout {
 		}
 		o := w.observe()
 		s := sample(i*perWindow+1, series("p", strategy.Canary, 0, canary), series("p", strategy.Stable, 0, stable))
-		if len(c.canary.Buckets) == 0 {
-			s.Bounds = nil
+		if len(c.canary.Buckets) == 0 || c.bounds != nil {
+			s.Bounds = c.bounds
 		}
 		if g := c.gate; g.Query != nil && !g.Query.Instant {
 			for n, track := range []strategy.Track{strategy.Canary, strategy.Stable} {
@@ -202,7 +203,7 @@ func TestInquiry(t *testing.T) {
 	w.register("b", strategy.Marker{Rollout: "web-1", Role: strategy.RoleCanary, Revision: revision("b")})
 	r := strategy.Rollout{Release: "web", ID: "web-1", Phase: strategy.Stepping, Opened: true, Plan: strategy.Plan{Gates: []strategy.Gate{errorGate, queueGate, cpuGate}}}
 	o := w.observe()
-	got, asks := r.Inquiry(o.Cluster, start)
+	got, asks := r.Inquiry(o.Cluster, start, false)
 	if !asks || len(got.Gates) != 2 || len(got.Canary) != count || len(got.Stable) != count || got.Canary[0][:1] != "b" || got.Stable[0][:1] != "a" {
 		t.Errorf("got %+v, %t", got, asks)
 	}

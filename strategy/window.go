@@ -143,6 +143,7 @@ func (e Evidence) windows(p Plan, dry, mixed bool) map[string]judge.Window {
 
 // slow counts the requests that were slower than the limits of a latency gate. A track without buckets has none.
 func (g Gate) slow(c Counters, bounds []float64, boundary tail) judge.Counts {
+	c, bounds = c.timed(bounds)
 	if len(c.Buckets) == 0 {
 		return judge.Counts{}
 	}

@@ -112,6 +112,7 @@ func (c *config) complete(dir string) hcl.Diagnostics {
 	diags = append(diags, c.GitHub.complete()...)
 	diags = append(diags, c.Limits.check()...)
 	diags = append(diags, c.Metrics.complete(dir)...)
+	diags = append(diags, c.Metrics.checkRouters(c.Routers)...)
 	return append(diags, c.checkRouters()...)
 }
 

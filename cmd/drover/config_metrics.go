@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/url"
 	"path/filepath"
 	"time"
@@ -26,9 +25,14 @@ type metricsConfig struct {
 	ClientKey    string            `hcl:"client_key,optional"`
 	ServerName   string            `hcl:"tls_server_name,optional"`
 	Scrape       *hcl.Attribute    `hcl:"scrape_interval,optional"`
+	Profile      string            `hcl:"profile,optional"` // requests are counted there, in place of by the routers
+	Latency      string            `hcl:"latency,optional"` // profile of the latencies, where it is another one
+	Routers      []string          `hcl:"routers,optional"` // whose requests; all when left out
+	Requests     *requestsConfig   `hcl:"requests,block"`
 	Range        hcl.Range         `hcl:",def_range"`
 
-	scrape time.Duration
+	scrape  time.Duration
+	profile *prometheus.Profile
 }
 
 const metricsPrometheus = "prometheus"
@@ -38,20 +42,21 @@ func (m *metricsConfig) complete(dir string) hcl.Diagnostics {
 	if m == nil {
 		return nil
 	}
-	fault := func(at hcl.Range, summary, detail string) hcl.Diagnostics {
-		return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: at.Ptr()}}
-	}
 	if m.Type != metricsPrometheus {
-		return fault(m.Range, "Unknown metrics", fmt.Sprintf("There are no metrics of type %q: write metrics \"prometheus\".", m.Type))
+		return hcl.Diagnostics{fault("Unknown metrics", m.Range, "There are no metrics of type %q: write metrics \"prometheus\".", m.Type)}
 	}
 	if u, err := url.Parse(m.Address); err != nil || u.Host == "" {
-		return fault(m.Range, "Invalid address", fmt.Sprintf("%q is not the address of a Prometheus: write it such as \"http://prometheus:9090\".", m.Address))
+		return hcl.Diagnostics{fault("Invalid address", m.Range, "%q is not the address of a Prometheus: write it such as \"http://prometheus:9090\".", m.Address)}
 	}
 	for _, path := range []*string{&m.PasswordFile, &m.TokenFile, &m.CACert, &m.ClientCert, &m.ClientKey} {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(dir, *path)
 		}
 	}
+	return append(m.completeScrape(), m.completeProfile()...)
+}
+
+func (m *metricsConfig) completeScrape() hcl.Diagnostics {
 	if m.Scrape == nil {
 		return nil
 	}
@@ -61,7 +66,7 @@ func (m *metricsConfig) complete(dir string) hcl.Diagnostics {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < time.Second {
-		return fault(m.Scrape.Expr.Range(), "Invalid interval", "scrape_interval is how often Prometheus reads the allocations, at least one second, such as \"15s\".")
+		return hcl.Diagnostics{fault("Invalid interval", m.Scrape.Expr.Range(), "scrape_interval is how often Prometheus reads the allocations, at least one second, such as \"15s\".")}
 	}
 	m.scrape = d
 	return nil
@@ -75,5 +80,6 @@ func wireMetrics(m *metricsConfig) (reconcile.Metrics, error) {
 	return prometheus.New(prometheus.Config{
 		Address: m.Address, Username: m.Username, PasswordFile: m.PasswordFile, TokenFile: m.TokenFile, Headers: m.Headers,
 		CACert: m.CACert, ClientCert: m.ClientCert, ClientKey: m.ClientKey, ServerName: m.ServerName, Scrape: m.scrape,
+		Profile: m.profile,
 	})
 }

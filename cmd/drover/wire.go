@@ -118,6 +118,7 @@ func wireRouters(c *config, client *api.Client) (map[string]reconcile.Traffic, e
 			routers[""] = traffic
 		}
 	}
+	c.Metrics.meter(routers)
 	return routers, nil
 }
 

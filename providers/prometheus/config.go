@@ -26,6 +26,7 @@ type Config struct {
 	ClientKey    string
 	ServerName   string
 	Scrape       time.Duration // how often allocations are scraped; 0 is 15 seconds
+	Profile      *Profile      // how requests are found; nil: they are counted elsewhere
 }
 
 const (
@@ -56,7 +57,18 @@ func New(c Config) (*Meter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metrics: address %q: %w", c.Address, err)
 	}
-	return &Meter{api: v1.NewAPI(client), every: scrapes * c.Scrape, counts: map[string]*count{}, read: map[string]time.Time{}}, nil
+	m := &Meter{
+		api: v1.NewAPI(client), every: scrapes * c.Scrape, scrape: c.Scrape, profile: c.Profile,
+		tallies: map[string]*tally{}, counts: map[string]*count{}, lastRead: map[string]time.Time{},
+	}
+	if c.Profile == nil {
+		return m, nil
+	}
+	if err := c.Profile.Check(); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	m.failed, err = c.Profile.classifier()
+	return m, err
 }
 
 func (c Config) transport() (http.RoundTripper, error) {

@@ -18,12 +18,16 @@ import (
 
 // Meter asks a Prometheus. It is safe for concurrent use.
 type Meter struct {
-	api   v1.API
-	every time.Duration
+	api     v1.API
+	every   time.Duration
+	scrape  time.Duration
+	profile *Profile // nil: requests are not counted here
+	failed  classifier
 
-	mu     sync.Mutex
-	counts map[string]*count    // by release and gate
-	read   map[string]time.Time // when a gate's value was read last, likewise
+	mu       sync.Mutex
+	tallies  map[string]*tally    // by release
+	counts   map[string]*count    // by release and gate
+	lastRead map[string]time.Time // when a gate's value was read last, likewise
 }
 
 // count is what was counted for one gate in one rollout.
@@ -46,6 +50,13 @@ func (m *Meter) Measure(ctx context.Context, i strategy.Inquiry) (strategy.Sampl
 	defer cancel()
 	s := strategy.Sample{At: i.Now}
 	var errs []error
+	if i.Requests {
+		var err error
+		if s, err = m.requests(ctx, i); s.At.IsZero() {
+			return s, err
+		}
+		errs = append(errs, err)
+	}
 	for _, g := range i.Gates {
 		var err error
 		if g.Query != nil && !g.Query.Instant {
@@ -70,7 +81,7 @@ func (m *Meter) value(ctx context.Context, gauges []strategy.Gauge, i strategy.I
 		query = g.Query.Text
 	}
 	for _, track := range []strategy.Track{strategy.Canary, strategy.Stable} {
-		v, found, err := m.ask(ctx, query, allocsOf(i, track), 0, i.Now)
+		v, found, err := m.ask(ctx, query, i.Track(track), 0, i.Now)
 		if err != nil {
 			return gauges, err
 		}
@@ -86,10 +97,10 @@ func (m *Meter) due(i strategy.Inquiry, g strategy.Gate) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	key := i.Release + "/" + i.Rollout + "/" + g.Name
-	if last, known := m.read[key]; known && i.Now.Sub(last) < m.every/scrapes {
+	if last, known := m.lastRead[key]; known && i.Now.Sub(last) < m.every/scrapes {
 		return false
 	}
-	m.read[key] = i.Now
+	m.lastRead[key] = i.Now
 	return true
 }
 
@@ -98,18 +109,19 @@ func (m *Meter) count(ctx context.Context, series []strategy.Series, i strategy.
 	key := i.Release + "/" + g.Name
 	m.mu.Lock()
 	c := m.counts[key]
-	if c == nil || c.rollout != i.Rollout {
-		c = &count{rollout: i.Rollout, since: i.Now, at: i.Now}
+	if c == nil || c.rollout != i.Rollout || i.Until[g.Name].After(c.at) {
+		until := from(i, g.Name)
+		c = &count{rollout: i.Rollout, since: until, at: until}
 		m.counts[key] = c
 	}
 	last := *c
 	m.mu.Unlock()
 	if span := i.Now.Sub(last.at); span >= m.every {
-		canary, err := m.grown(ctx, allocsOf(i, strategy.Canary), g, span, i.Now)
+		canary, err := m.grown(ctx, i.Canary, g, span, i.Now)
 		if err != nil {
 			return series, err
 		}
-		stable, err := m.grown(ctx, allocsOf(i, strategy.Stable), g, span, i.Now)
+		stable, err := m.grown(ctx, i.Stable, g, span, i.Now)
 		if err != nil {
 			return series, err
 		}
@@ -120,11 +132,11 @@ func (m *Meter) count(ctx context.Context, series []strategy.Series, i strategy.
 		m.counts[key] = &last
 		m.mu.Unlock()
 	}
-	source := "metrics@" + strconv.FormatInt(last.since.UnixMilli(), 36)
+	source := strategy.AskedSource + strconv.FormatInt(last.since.UnixMilli(), 36)
 	return append(
 		series,
-		strategy.Series{Source: source, Since: last.since, Track: strategy.Canary, Gate: g.Name, Counters: last.canary},
-		strategy.Series{Source: source, Since: last.since, Track: strategy.Stable, Gate: g.Name, Counters: last.stable},
+		strategy.Series{Source: source, Since: last.since, Until: last.at, Track: strategy.Canary, Gate: g.Name, Counters: last.canary},
+		strategy.Series{Source: source, Since: last.since, Until: last.at, Track: strategy.Stable, Gate: g.Name, Counters: last.stable},
 	), nil
 }
 
@@ -154,10 +166,10 @@ func (m *Meter) ask(ctx context.Context, query string, allocs []string, span tim
 	if len(allocs) == 0 {
 		return 0, false, nil
 	}
-	query = strings.NewReplacer("${allocs}", strings.Join(allocs, "|"), "${range}", strconv.Itoa(int(math.Ceil(span.Seconds())))+"s").Replace(query)
-	answer, _, _, err := m.api.Query(ctx, query, now)
+	query = strings.NewReplacer("${allocs}", strings.Join(allocs, "|"), "${range}", seconds(span)).Replace(query)
+	answer, err := m.query(ctx, query, now)
 	if err != nil {
-		return 0, false, fmt.Errorf("ask the metrics: %w", err)
+		return 0, false, err
 	}
 	switch a := answer.(type) {
 	case *model.Scalar:
@@ -176,9 +188,11 @@ func (m *Meter) ask(ctx context.Context, query string, allocs []string, span tim
 	return value, true, nil
 }
 
-func allocsOf(i strategy.Inquiry, track strategy.Track) []string {
-	if track == strategy.Canary {
-		return i.Canary
+// query asks one query.
+func (m *Meter) query(ctx context.Context, query string, now time.Time) (model.Value, error) {
+	answer, _, _, err := m.api.Query(ctx, query, now)
+	if err != nil {
+		return nil, fmt.Errorf("ask the metrics: %w", err)
 	}
-	return i.Stable
+	return answer, nil
 }

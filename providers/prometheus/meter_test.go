@@ -56,6 +56,11 @@ func one(value string) string {
 
 func meterOf(t *testing.T, s *server, change func(*prometheus.Config)) *prometheus.Meter {
 	t.Helper()
+	return meterOn(t, s, change)
+}
+
+func meterOn(t *testing.T, s http.Handler, change func(*prometheus.Config)) *prometheus.Meter {
+	t.Helper()
 	web := httptest.NewServer(s)
 	t.Cleanup(web.Close)
 	c := prometheus.Config{Address: web.URL, Scrape: time.Second}
@@ -95,9 +100,10 @@ func TestCounts(t *testing.T) {
 			t.Errorf("asked at once for a time that has not been: %q", s.asked)
 		}
 	}
+	until := start.Add(8 * time.Second)
 	want := []strategy.Series{
-		{Since: start, Track: strategy.Canary, Gate: "dependencies", Counters: strategy.Counters{Requests: 200, Errors: 6}},
-		{Since: start, Track: strategy.Stable, Gate: "dependencies", Counters: strategy.Counters{Requests: 1800}},
+		{Since: start, Until: until, Track: strategy.Canary, Gate: "dependencies", Counters: strategy.Counters{Requests: 200, Errors: 6}},
+		{Since: start, Until: until, Track: strategy.Stable, Gate: "dependencies", Counters: strategy.Counters{Requests: 1800}},
 	}
 	for i := range got.Series {
 		got.Series[i].Source = ""

@@ -1,0 +1,348 @@
+package prometheus_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/drover-dev/drover/providers/prometheus"
+	"github.com/drover-dev/drover/strategy"
+)
+
+// store is a Prometheus that holds readings, and answers selectors of them as the real one does.
+type store struct {
+	t      *testing.T
+	series map[string]map[int]float64 // readings by second, of series such as `name{label="value"}`
+	asked  []string
+}
+
+var (
+	selectorLike = regexp.MustCompile(`^(\w*)\{(.*)\}\[(\d+)s\]$`)
+	matcherLike  = regexp.MustCompile(`(\w+)(=~|=)"((?:[^"\\]|\\.)*)"`)
+)
+
+func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	query := r.FormValue("query")
+	s.asked = append(s.asked, query)
+	parts := selectorLike.FindStringSubmatch(query)
+	if parts == nil {
+		s.t.Errorf("asked %s, which is no selector with a range", query)
+		return
+	}
+	at, _ := strconv.ParseFloat(r.FormValue("time"), 64)
+	span, _ := strconv.Atoi(parts[3])
+	now := int(at) - int(start.Unix())
+	var result []map[string]any
+	for name, readings := range s.series {
+		labels := labelsOf(name)
+		if !selected(labels, parts[1], parts[2]) {
+			continue
+		}
+		var values [][2]any
+		for second := now - span; second <= now; second++ {
+			if v, there := readings[second]; there {
+				values = append(values, [2]any{float64(start.Unix()) + float64(second), strconv.FormatFloat(v, 'g', -1, 64)})
+			}
+		}
+		if len(values) > 0 {
+			result = append(result, map[string]any{"metric": labels, "values": values})
+		}
+	}
+	answer := map[string]any{"status": "success", "data": map[string]any{"resultType": "matrix", "result": result}}
+	if err := json.NewEncoder(w).Encode(answer); err != nil {
+		s.t.Error(err)
+	}
+}
+
+func labelsOf(series string) map[string]string {
+	name, rest, _ := strings.Cut(series, "{")
+	labels := map[string]string{"__name__": name}
+	for _, m := range matcherLike.FindAllStringSubmatch(rest, -1) {
+		labels[m[1]] = m[3]
+	}
+	return labels
+}
+
+func selected(labels map[string]string, name, matchers string) bool {
+	if name != "" && labels["__name__"] != name {
+		return false
+	}
+	for _, m := range matcherLike.FindAllStringSubmatch(matchers, -1) {
+		pattern := regexp.QuoteMeta(m[3])
+		if m[2] == "=~" {
+			pattern = strings.ReplaceAll(m[3], `\\`, `\`)
+		}
+		if !regexp.MustCompile("^(?:" + pattern + ")$").MatchString(labels[m[1]]) {
+			return false
+		}
+	}
+	return true
+}
+
+// put notes a reading of a series.
+func (s *store) put(second int, series string, value float64) {
+	if s.series == nil {
+		s.series = map[string]map[int]float64{}
+	}
+	if s.series[series] == nil {
+		s.series[series] = map[int]float64{}
+	}
+	s.series[series][second] = value
+}
+
+// call notes a reading of an allocation: requests, of them those that failed, and those answered within 0.1 s.
+func (s *store) call(second int, alloc string, ok, failed, fast float64) {
+	s.put(second, fmt.Sprintf(`http_requests_total{alloc_id="%s",code="200"}`, alloc), ok)
+	if failed > 0 {
+		s.put(second, fmt.Sprintf(`http_requests_total{alloc_id="%s",code="500"}`, alloc), failed)
+	}
+	for le, n := range map[string]float64{"0.1": fast, "0.5": ok, "+Inf": ok + failed} {
+		s.put(second, fmt.Sprintf(`http_request_duration_seconds_bucket{alloc_id="%s",le="%s"}`, alloc, le), n)
+	}
+}
+
+func meterWith(t *testing.T, s http.Handler, profile string) *prometheus.Meter {
+	t.Helper()
+	p, err := prometheus.Named(profile, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return meterOn(t, s, func(c *prometheus.Config) { c.Profile, c.Scrape = &p, 5*time.Second })
+}
+
+// requestsAt is an inquiry about requests, with what the evidence has already.
+func requestsAt(second int, counted map[string]time.Time) strategy.Inquiry {
+	i := inquiry(second)
+	i.Since, i.Until, i.Requests, i.Latency = start, counted, true, true
+	return i
+}
+
+type want struct {
+	canary, stable strategy.Counters
+}
+
+// TestRequests: the increase of every series is taken by itself, from reading to reading.
+func TestRequests(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		story func(s *store)
+		at    []int // when the meter is asked
+		want  want  // after the last
+	}{
+		{
+			name: "what was before counts for nothing",
+			story: func(s *store) {
+				s.call(-5, "c1", 1, 0, 1)
+				s.call(-5, "s1", 1000, 50, 900)
+				s.call(5, "c1", 11, 2, 10)
+				s.call(5, "s1", 1100, 51, 995)
+			},
+			at:   []int{0, 6},
+			want: want{counted(12, 2, 9, 10, 12), counted(101, 1, 95, 100, 101)},
+		},
+		{
+			name: "a process that begins anew counts from zero, also between two readings",
+			story: func(s *store) {
+				s.call(0, "c1", 100, 0, 100)
+				s.call(0, "s1", 100, 0, 100)
+				s.call(5, "c1", 120, 0, 120)
+				s.call(5, "s1", 120, 0, 120)
+				s.call(10, "c1", 7, 0, 7)
+				s.call(10, "s1", 140, 0, 140)
+				s.call(15, "c1", 150, 0, 150)
+				s.call(15, "s1", 160, 0, 160)
+			},
+			at:   []int{0, 16},
+			want: want{counted(170, 0, 170, 170, 170), counted(60, 0, 60, 60, 60)},
+		},
+		{
+			name: "an allocation that is placed later counts from zero, one that was there and was not read from its first reading on",
+			story: func(s *store) {
+				s.call(0, "c1", 0, 0, 0)
+				s.call(10, "c1", 10, 0, 10)
+				s.call(10, "c2", 5, 0, 5)
+				s.call(10, "s1", 5000, 10, 5000)
+				s.call(15, "c1", 10, 0, 10)
+				s.call(15, "c2", 5, 0, 5)
+				s.call(15, "s1", 5100, 12, 5100)
+			},
+			at:   []int{11, 16},
+			want: want{counted(15, 0, 15, 15, 15), counted(102, 2, 100, 100, 102)},
+		},
+		{
+			name: "a kind of failure that was never seen counts from zero where others were",
+			story: func(s *store) {
+				s.call(0, "c1", 100, 0, 100)
+				s.call(0, "s1", 100, 0, 100)
+				s.call(5, "c1", 100, 3, 100)
+				s.call(5, "s1", 100, 4, 100)
+			},
+			at:   []int{0, 6},
+			want: want{counted(3, 3, 0, 0, 3), counted(4, 4, 0, 0, 4)},
+		},
+		{
+			name: "a reading that comes late is not lost",
+			story: func(s *store) {
+				s.call(0, "c1", 100, 0, 100)
+				s.call(0, "s1", 100, 0, 100)
+				s.call(10, "c1", 130, 0, 130)
+				s.call(10, "s1", 160, 0, 160)
+			},
+			at:   []int{2, 8, 11},
+			want: want{counted(30, 0, 30, 30, 30), counted(60, 0, 60, 60, 60)},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := &store{t: t}
+			test.story(s)
+			m := meterWith(t, s, "prometheus")
+			var got strategy.Sample
+			for _, second := range test.at {
+				var err error
+				if got, err = m.Measure(t.Context(), requestsAt(second, nil)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			compare(t, got, test.want)
+			if diff := cmp.Diff([]float64{0.1, 0.5, strategy.AnyTime}, got.Bounds); diff != "" {
+				t.Errorf("bounds (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func counted(requests, errors float64, buckets ...float64) strategy.Counters {
+	return strategy.Counters{Requests: requests, Errors: errors, Buckets: buckets}
+}
+
+func compare(t *testing.T, got strategy.Sample, w want) {
+	t.Helper()
+	if len(got.Series) != 2 {
+		t.Fatalf("got %d series, want one for each track", len(got.Series))
+	}
+	if diff := cmp.Diff(w, want{got.Series[0].Counters, got.Series[1].Counters}, cmp.AllowUnexported(want{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestAnotherMeterGoesOn: a Drover that takes over has the metrics tell what was counted since the evidence was written, and
+// the evidence is the same as if nobody had gone away. One whose place was taken meanwhile does the same.
+func TestAnotherMeterGoesOn(t *testing.T) {
+	s := &store{t: t}
+	for second := 0; second <= 60; second += 5 {
+		n := float64(second)
+		s.call(second, "c1", 10*n, n, 9*n)
+		s.call(second, "s1", 90*n, n, 80*n)
+	}
+	first, second := meterWith(t, s, "prometheus"), meterWith(t, s, "prometheus")
+	evidence := strategy.Evidence{Since: start}
+	for _, look := range []struct {
+		at    int
+		meter *prometheus.Meter
+	}{{1, first}, {12, first}, {31, second}, {42, second}, {61, first}} {
+		sample, err := look.meter.Measure(t.Context(), requestsAt(look.at, evidence.Until))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if evidence, err = evidence.Add(sample); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ got, want strategy.Counters }{
+		{evidence.Canary, counted(660, 60, 540, 600, 660)}, {evidence.Stable, counted(5460, 60, 4800, 5400, 5460)},
+	} {
+		if diff := cmp.Diff(c.want, c.got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	if len(evidence.Prev) != 2 {
+		t.Errorf("%d sources are remembered, want the last for each track: %v", len(evidence.Prev), evidence.Prev)
+	}
+}
+
+// TestUnknownRequests: what is missing, old or cannot be compared is said, and is no answer.
+func TestUnknownRequests(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		story func(s *store)
+		want  string
+		known bool // the requests are, all the same
+	}{
+		{"no reading of the canary", func(s *store) { s.call(0, "s1", 1, 0, 1) }, "no requests of the canary are known", false},
+		{"an old reading", func(s *store) { s.call(0, "c1", 1, 0, 1); s.call(-40, "s1", 1, 0, 1) }, "newest reading of the stable is 41s old", false},
+		{"no latencies", func(s *store) {
+			s.put(0, `http_requests_total{alloc_id="c1",code="200"}`, 1)
+			s.put(0, `http_requests_total{alloc_id="s1",code="200"}`, 1)
+		}, "no latencies are known: no series matches http_request_duration_seconds_bucket{alloc_id=~\"c1|c2|s1\"}", true},
+		{"other buckets", func(s *store) {
+			s.call(0, "c1", 1, 0, 1)
+			s.call(0, "s1", 1, 0, 1)
+			s.put(0, `http_request_duration_seconds_bucket{alloc_id="c1",le="0.2"}`, 1)
+		}, "tracks with different buckets cannot be compared", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := &store{t: t}
+			test.story(s)
+			got, err := meterWith(t, s, "prometheus").Measure(t.Context(), requestsAt(1, nil))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+			if got.At.IsZero() == test.known {
+				t.Errorf("got a sample of %v, known %t", got.At, test.known)
+			}
+		})
+	}
+}
+
+// TestProfiles: every profile finds the requests of both tracks in what its source exports.
+func TestProfiles(t *testing.T) {
+	pages := map[string]string{ // CANARY and STABLE stand for what differs
+		"prometheus":    `http_requests_total{alloc_id="ALLOC",code="CODE",handler="/"}`,
+		"opentelemetry": `http_server_request_duration_seconds_count{alloc_id="ALLOC",http_response_status_code="CODE",http_route="/"}`,
+		"drover-proxy":  `drover_proxy_requests_total{release="web",track="TRACK",endpoint="GET /",code="CLASS"}`,
+		"haproxy":       `haproxy_server_http_responses_total{proxy="web",server="TRACK-ALLOC",code="CLASS"}`,
+		"nginx-vts":     `nginx_vts_upstream_requests_total{upstream="web",backend="ADDRESS",code="CLASS"}`,
+		"traefik":       `traefik_service_requests_total{service="web-TRACK@file",code="CODE",method="GET",protocol="http"}`,
+		"envoy":         `envoy_cluster_upstream_rq_xx{envoy_cluster_name="web-TRACK",envoy_response_code_class="DIGIT"}`,
+	}
+	for name := range prometheus.Profiles() {
+		t.Run(name, func(t *testing.T) {
+			s := &store{t: t}
+			for second := 0; second <= 5; second += 5 {
+				for _, track := range []struct{ name, alloc, address string }{{"canary", "c1", "10.0.0.1:80"}, {"stable", "s1", "10.0.0.2:80"}} {
+					for digit, n := range map[string]float64{"2": 10, "5": 1} {
+						s.put(second, strings.NewReplacer("ALLOC", track.alloc, "TRACK", track.name, "ADDRESS", track.address, "CODE", digit+"00", "CLASS", digit+"xx", "DIGIT", digit).
+							Replace(pages[name]), n*float64(second+1))
+					}
+				}
+			}
+			m := meterWith(t, s, name)
+			var got strategy.Sample
+			for _, second := range []int{0, 6} {
+				i := requestsAt(second, nil)
+				i.Latency, i.Addresses = false, map[string]string{"c1": "10.0.0.1:80", "s1": "10.0.0.2:80"}
+				var err error
+				if got, err = m.Measure(t.Context(), i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			each := strategy.Counters{Requests: 55, Errors: 5, Buckets: []float64{}}
+			compare(t, got, want{each, each})
+		})
+	}
+	for name, says := range map[string]string{"nginx": "nginx-vts", "nomad": "no profile", "haproxi": `did you mean "haproxy"`} {
+		if _, err := prometheus.Named(name, ""); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("profile %q: got %v, want %q", name, err, says)
+		}
+	}
+	if p, err := prometheus.Named("haproxy", "opentelemetry"); err != nil || !strings.HasPrefix(p.Latency, "http_server_request_duration_seconds_bucket") {
+		t.Errorf("got %q, %v", p.Latency, err)
+	}
+}
