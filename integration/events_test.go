@@ -23,7 +23,7 @@ func TestNomadEvents(t *testing.T) {
 		run(t, providertest.EventsHarness{
 			Process: func() (reconcile.Events, *providertest.Line) {
 				client, line := onLine(t)
-				return nomad.New(client, nomad.Options{}), line
+				return nomad.New(client, nomad.Options{Registrations: true}), line
 			},
 			Client: agent.Client(), Job: name, Namespace: name,
 			Purge: func(namespace, job string) error {

@@ -36,7 +36,7 @@ func (l *Loop) perform(ctx context.Context, t *tracked, actions []strategy.Actio
 func (l *Loop) act(ctx context.Context, t *tracked, a strategy.Action) error {
 	switch a.Kind {
 	case strategy.ActSetSplit:
-		return l.setSplit(ctx, a.Router, *a.Split)
+		return l.setSplit(ctx, t, a.Router, *a.Split)
 	case strategy.ActRegister:
 		return l.register(ctx, t, *a.Registration)
 	case strategy.ActSmoke:
@@ -84,12 +84,13 @@ func (l *Loop) keep(ctx context.Context, a strategy.Action) error {
 	return nil
 }
 
-func (l *Loop) setSplit(ctx context.Context, router string, split strategy.Split) error {
+func (l *Loop) setSplit(ctx context.Context, t *tracked, router string, split strategy.Split) error {
 	traffic, err := l.router(router)
-	if err != nil {
-		return err
+	if err == nil {
+		err = traffic.Router.Apply(ctx, split)
+		t.split.asked(split, err)
 	}
-	if err := traffic.Router.Apply(ctx, split); err != nil {
+	if err != nil {
 		return fmt.Errorf("set the weight to %s: %w", split.Weight, err)
 	}
 	return nil

@@ -109,6 +109,7 @@ type tracked struct {
 	smoke     *strategy.SmokeResult
 	restingOn string // the content key that the release came to rest on; "" while it is in motion
 	waits     bool   // for another rollout to end
+	split     kept
 }
 
 // newTracked is a release that nothing is recorded of.
@@ -161,7 +162,7 @@ func (l *Loop) Pass(ctx context.Context, now time.Time) (moving []string, err er
 		l.slots = newSlots(l.opts.Limits, l.releases)
 	}
 	l.record()
-	moving, faults := l.sweep(ctx, now, l.takeTouched())
+	moving, faults := l.sweep(ctx, now, l.takeTouched(), l.patrol(ctx, now))
 	l.showTrials()
 	if !l.slots.full() && l.anyWaits() {
 		l.Wake()
@@ -170,13 +171,13 @@ func (l *Loop) Pass(ctx context.Context, now time.Time) (moving []string, err er
 }
 
 // sweep works on every release that has something to do.
-func (l *Loop) sweep(ctx context.Context, now time.Time, touched map[strategy.JobRef]bool) (moving []string, failures []error) {
+func (l *Loop) sweep(ctx context.Context, now time.Time, touched map[strategy.JobRef]bool, disturbed map[string]bool) (moving []string, failures []error) {
 	var mu sync.Mutex
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	for _, name := range slices.Sorted(maps.Keys(l.releases)) {
 		t := l.releases[name]
-		if l.mayRest(name, t) && !touched[t.record.Rollout.Job] && !touched[strategy.JobRef{}] {
+		if l.mayRest(name, t) && !touched[t.record.Rollout.Job] && !touched[strategy.JobRef{}] && !disturbed[name] {
 			continue
 		}
 		d, _ := l.intent.desired(name)
@@ -288,6 +289,8 @@ func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time,
 	for range rounds {
 		before := t.record.Rollout
 		o := l.observe(ctx, name, t, now)
+		t.split.see(&o)
+		l.remarkLoss(name, before, o)
 		person := l.take(name)
 		if person != nil {
 			o.Command = &person.command
@@ -316,6 +319,8 @@ func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time,
 			return failed
 		}
 		t.restingOn, t.waits = "", false
+		t.split.settle(o, actions)
+		t.split.looked = now
 		if next.Phase == strategy.Resting && next.Hold == nil && len(actions) == 0 && o.GitAway == nil {
 			t.restingOn = l.intent.key(name)
 			t.waits = next.Reason.Code == strategy.LimitReached && l.slots.full()

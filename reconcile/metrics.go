@@ -15,6 +15,7 @@ type metrics struct {
 	weight   *prometheus.GaugeVec
 	held     *prometheus.GaugeVec
 	alarms   *prometheus.GaugeVec
+	lost     *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -35,6 +36,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		held: factory.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "drover_rollout_held", Help: "1 while a rollout does not go forward.",
 		}, []string{"release"}),
+		lost: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "drover_splits_lost_total", Help: "Splits that a router had in effect and lost: it was started anew, or changed by somebody else.",
+		}, []string{"router"}),
 		alarms: factory.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "drover_alarm",
 			Help: "1 while a person has to look: severity alarm soon, page at once. No release is meant by an empty one, but all.",

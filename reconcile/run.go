@@ -50,6 +50,9 @@ func (l *Loop) Run(ctx context.Context) {
 		}
 		l.watch(ctx, &group, watches, moving)
 		pause := jittered(l.opts.Poll)
+		if l.patrols() {
+			pause = min(pause, patrolEvery)
+		}
 		if len(moving) > 0 || err != nil {
 			pause = tick
 		}

@@ -406,9 +406,33 @@ func (s *scenario) setGit(args []string) error {
 	return nil
 }
 
-func (s *scenario) setForge(args []string) error  { s.forge.away = args[0] == "down"; return nil }
-func (s *scenario) setRouter(args []string) error { s.deafRouter = args[0] == "down"; return nil }
-func (s *scenario) setMeter(args []string) error  { s.blindMeter = args[0] == "down"; return nil }
+func (s *scenario) setForge(args []string) error { s.forge.away = args[0] == "down"; return nil }
+func (s *scenario) setMeter(args []string) error { s.blindMeter = args[0] == "down"; return nil }
+
+// setRouter is what befalls the router: down, refuses, up, still (it follows nothing by itself), restarts, and edited RELEASE WEIGHT.
+func (s *scenario) setRouter(args []string) error {
+	switch args[0] {
+	case "still":
+		s.traffic.HoldStill()
+	case "restarts":
+		s.traffic.Forget()
+	case "edited":
+		state, err := s.traffic.Read(s.t.Context(), args[1])
+		if err != nil {
+			return err
+		}
+		edited := state.Splits[0]
+		if edited.Weight, err = strategy.ParseWeight(args[2]); err != nil {
+			return err
+		}
+		return s.traffic.Apply(s.t.Context(), edited)
+	case "up", "down", "refuses":
+		s.deafRouter, s.refusing = args[0] == "down", args[0] == "refuses"
+	default:
+		return fmt.Errorf("a router is not %q", args[0])
+	}
+	return nil
+}
 
 func (s *scenario) registerByHand(args []string) error {
 	err := s.register(args[0], args[1], len(args) == 2)

@@ -53,6 +53,7 @@ type world struct {
 
 	denied     *denial // what Nomad answers for our token
 	deafRouter bool    // the router does not answer
+	refusing   bool    // the router takes no split
 	blindMeter bool    // the meter does not answer
 	smoke      string
 
@@ -311,6 +312,9 @@ type router struct{ *world }
 func (r router) Apply(ctx context.Context, split strategy.Split) error {
 	if r.deafRouter {
 		return errors.New("connect to the router: connection refused")
+	}
+	if r.refusing {
+		return errors.New("the balancer does not accept its configuration")
 	}
 	return r.traffic.Apply(ctx, split)
 }

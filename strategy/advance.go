@@ -39,6 +39,7 @@ func Advance(r Rollout, o Observation, now time.Time) (Rollout, []Action, Reason
 	if m.clockRuns() {
 		m.Ran += m.dt
 	}
+	m.noteLoss()
 	m.obey()
 	m.takeSample()
 	var reason Reason

@@ -23,6 +23,8 @@ type Observation struct {
 
 	Traffic        *TrafficState
 	TrafficProblem string
+	SplitProblem   string // why the router did not take the split that was asked for last; "" when it did
+	SplitLost      string // that a split was in effect, and is not any more though nothing else was asked for; "" for no
 
 	// Owner is another instance of Drover that registered what runs; "" for none.
 	Owner string

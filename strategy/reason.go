@@ -44,6 +44,7 @@ const (
 	Restored    ReasonCode = "restored"
 
 	ResumedByPerson ReasonCode = "resumed_by_person"
+	SplitLost       ReasonCode = "split_lost" // the router had it in effect, and was started anew or changed by somebody else
 )
 
 // Why a rollout ends before its time.
@@ -97,7 +98,7 @@ func (c ReasonCode) Urgency() Urgency {
 		return Alarm
 	case UpToDate, Promoted, NothingAsked, Reverting, StoppedByPerson, ChangedByOther, LimitReached, Scaling, Pruned, Started, Superseded, StepEntered, Baking, Extended, StepsDone, StandingBy, Waiting, GoingBack,
 		Correcting, Replanned, Restored, GateFailed, CanaryCrashed, CanaryUnready, RevertedInGit, AbortedByHand, SmokeFailed,
-		TookTooLong, PromoteRefused, HeldByGit, PausedByPerson, GateInconclusive, ResumedByPerson:
+		TookTooLong, PromoteRefused, HeldByGit, PausedByPerson, GateInconclusive, ResumedByPerson, SplitLost:
 		return ""
 	}
 	return ""

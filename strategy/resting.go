@@ -217,6 +217,9 @@ func (m *machine) upToDate(rests bool) Reason {
 	if why, scales := m.scale(); scales {
 		return why
 	}
+	if !rests && !m.Pending.IsZero() && m.now.Sub(m.Pending) > settle {
+		return m.splitPending()
+	}
 	if !rests {
 		return waiting("%s runs; waiting for the split to rest", m.Stable.Revision)
 	}

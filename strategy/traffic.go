@@ -93,11 +93,20 @@ func (m *machine) give(want Split) bool {
 		}
 		lowers = lowers || !slices.ContainsFunc(t.Splits, func(got Split) bool { return got.Weight <= want.Weight })
 	}
-	if m.Pending.IsZero() {
+	wasAway := m.o.Traffic != nil && m.Hold != nil && m.Hold.Reason.Code == RouterUnreachable
+	if m.Pending.IsZero() || wasAway { // What could not be read may take its time to act.
 		m.Pending = m.now
 	}
 	m.act(Action{Kind: ActSetSplit, Before: lowers, Split: &want, Router: m.RouterOf(m.o.Desired)})
 	return false
+}
+
+// noteLoss writes into the timeline that the router lost its split, once for each look.
+func (m *machine) noteLoss() {
+	known := func(e Event) bool { return e.Reason.Code == SplitLost && e.At.Equal(m.now) }
+	if m.o.SplitLost != "" && !slices.ContainsFunc(m.Timeline, known) {
+		m.note(Reason{Code: SplitLost, Text: m.o.SplitLost})
+	}
 }
 
 // shut takes all traffic from the canary, also while Nomad cannot be read: then on the addresses that the router has.
@@ -128,6 +137,8 @@ func (m *machine) splitPending() Reason {
 		return m.hold(RouterUnreachable, "the router cannot be read: %s", m.o.TrafficProblem)
 	case m.now.Sub(m.Pending) <= settle:
 		return waiting("waiting for the router to have the split at %s in effect", m.Weight)
+	case m.o.SplitProblem != "":
+		return m.hold(SplitNotInEffect, "the router does not take the split at %s: %s", m.Weight, m.o.SplitProblem)
 	}
 	return m.hold(SplitNotInEffect, "the router does not have the split at %s in effect", m.Weight)
 }

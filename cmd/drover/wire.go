@@ -54,7 +54,7 @@ func wire(c *config, logger *slog.Logger, registry prometheus.Registerer) (recon
 	}
 	options := reconcile.Options{
 		Metrics: metrics, Instance: c.Instance, Poll: c.Git.poll, Repository: repository, Load: loader(c.Git.Path),
-		Cluster: nomad.New(client, nomad.Options{Instance: c.Instance, Namespace: c.Nomad.Namespace, Logger: logger}),
+		Cluster: nomad.New(client, nomad.Options{Instance: c.Instance, Namespace: c.Nomad.Namespace, Registrations: anyStatic(routers), Logger: logger}),
 		Routers: routers, Ledger: ledger, Bookmark: ledger, Prober: probe.New(probe.Options{Logger: logger}),
 		Limits: c.limits(), Prune: c.Prune, Logger: logger, Registerer: registry,
 	}
@@ -120,6 +120,16 @@ func wireRouters(c *config, client *api.Client) (map[string]reconcile.Traffic, e
 	}
 	c.Metrics.meter(routers)
 	return routers, nil
+}
+
+// anyStatic tells whether some router follows no allocations by itself.
+func anyStatic(routers map[string]reconcile.Traffic) bool {
+	for _, t := range routers {
+		if t.Router.Abilities().Static {
+			return true
+		}
+	}
+	return false
 }
 
 // instances finds the admin addresses of a router's proxies: those that are configured, or those that are registered at

@@ -22,6 +22,7 @@ type Cluster struct {
 	instance string
 	fallback string // the namespace of jobs that name none
 	logger   *slog.Logger
+	services bool // Follow tells of registrations too
 
 	mu          sync.Mutex
 	revisions   map[versionKey]known              // what a version is, read once: versions do not change
@@ -35,6 +36,8 @@ type Options struct {
 	Instance string
 	// Namespace is that of jobs whose jobspec and release name none; "default" when empty.
 	Namespace string
+	// Registrations has Follow tell of jobs whose services came or went too, for routers that follow nothing by themselves.
+	Registrations bool
 	// Logger takes what is worth a line and no error; nothing is logged when it is nil.
 	Logger *slog.Logger
 }
@@ -46,6 +49,7 @@ func New(client *api.Client, options Options) *Cluster {
 		instance:    cmp.Or(options.Instance, "drover"),
 		fallback:    cmp.Or(options.Namespace, api.DefaultNamespace),
 		logger:      logTo(options.Logger),
+		services:    options.Registrations,
 		revisions:   map[versionKey]known{},
 		submissions: map[versionKey]*api.JobSubmission{},
 		passing:     passing{last: map[string]time.Time{}},

@@ -43,10 +43,14 @@ var (
 
 // Follow calls changed with every job that was registered, scaled, reverted, stopped or purged, in any namespace that the
 // token may read, until ctx is done; it returns its error. A zero JobRef says that something may have been missed: it comes
-// first, and after every loss of a stream. changed is not called at one time by two. Nomad's stream keeps few events and does
+// first, and after every loss of a stream. With Options.Registrations it calls changed too when a service of a job was registered,
+// or was not any more. changed is not called at one time by two. Nomad's stream keeps few events and does
 // not say what it has dropped, so nothing is asked for again after a loss.
 func (c *Cluster) Follow(ctx context.Context, changed func(strategy.JobRef)) error {
-	f := &follower{client: c.client, logger: c.logger, denied: make(chan string), streams: map[string]context.CancelFunc{}}
+	f := &follower{client: c.client, logger: c.logger, topics: []api.Topic{api.TopicJob}, denied: make(chan string), streams: map[string]context.CancelFunc{}}
+	if c.services {
+		f.topics = append(f.topics, api.TopicService)
+	}
 	f.changed = func(job strategy.JobRef) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -63,6 +67,7 @@ func (c *Cluster) Follow(ctx context.Context, changed func(strategy.JobRef)) err
 type follower struct {
 	client  *api.Client
 	logger  *slog.Logger
+	topics  []api.Topic
 	changed func(strategy.JobRef)
 	denied  chan string // namespaces that were refused
 	mu      sync.Mutex  // held while changed is called
@@ -211,6 +216,9 @@ type line struct {
 				ID, Namespace, ParentID string
 				JobModifyIndex          uint64
 			}
+			Service *struct {
+				JobID, Namespace string
+			}
 		}
 	}
 }
@@ -226,7 +234,11 @@ func (f *follower) stream(ctx context.Context, namespace string) (begun bool, er
 	}
 	options := query(ctx, namespace)
 	options.Params = map[string]string{"index": fromNow}
-	body, err := f.client.Raw().Response("/v1/event/stream?topic="+url.QueryEscape(string(api.TopicJob)), options)
+	topics := url.Values{}
+	for _, topic := range f.topics {
+		topics.Add("topic", string(topic))
+	}
+	body, err := f.client.Raw().Response("/v1/event/stream?"+topics.Encode(), options)
 	if err != nil {
 		if statusOf(err) == http.StatusForbidden {
 			return false, errDenied
@@ -270,11 +282,15 @@ func (f *follower) mayRead(ctx context.Context, namespace string) error {
 	return fmt.Errorf("open the event stream: %w", err)
 }
 
-// jobs are those whose spec changed. What the scheduler made of a job is left out, and so are the children of periodic and
+// jobs are those whose spec changed, or whose services came or went. What the scheduler made of a job is left out, and so are the children of periodic and
 // parameterized jobs.
 func (l line) jobs() []strategy.JobRef {
 	var found []strategy.JobRef
 	for _, e := range l.Events {
+		if s := e.Payload.Service; e.Topic == string(api.TopicService) && s != nil {
+			found = append(found, strategy.JobRef{Namespace: s.Namespace, ID: s.JobID})
+			continue
+		}
 		job := e.Payload.Job
 		if e.Topic != string(api.TopicJob) || (job != nil && job.ParentID != "") {
 			continue

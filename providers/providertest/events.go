@@ -34,6 +34,7 @@ func TestEvents(t *testing.T, inWorld func(t *testing.T, run func(t *testing.T, 
 		run  func(t *testing.T, h EventsHarness)
 	}{
 		{"what is done to a job", eventsOfAJob},
+		{"services of a job", eventsOfServices},
 		{"jobs of another namespace", eventsElsewhere},
 		{"a line that is cut", eventsCut},
 		{"a namespace that is made later", eventsNewNamespace},
@@ -119,15 +120,20 @@ func (h EventsHarness) sleeper(namespace string, seconds string) *api.Job {
 // register registers the job, and lets it be purged with the test.
 func (f *follower) register(t *testing.T, namespace, seconds string) strategy.JobRef {
 	t.Helper()
-	if _, _, err := f.h.Client.Jobs().Register(f.h.sleeper(namespace, seconds), &api.WriteOptions{Namespace: namespace}); err != nil {
+	f.registerJob(t, f.h.sleeper(namespace, seconds))
+	return strategy.JobRef{Namespace: namespace, ID: f.h.Job}
+}
+
+func (f *follower) registerJob(t *testing.T, job *api.Job) {
+	t.Helper()
+	if _, _, err := f.h.Client.Jobs().Register(job, &api.WriteOptions{Namespace: *job.Namespace}); err != nil {
 		t.Fatalf("register: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := f.h.Purge(namespace, f.h.Job); err != nil {
+		if err := f.h.Purge(*job.Namespace, f.h.Job); err != nil {
 			t.Errorf("clean up: %v", err)
 		}
 	})
-	return strategy.JobRef{Namespace: namespace, ID: f.h.Job}
 }
 
 // scheduled waits until Nomad has done with what was asked of the job: a server panics when a job is purged meanwhile.
@@ -186,6 +192,25 @@ func eventsOfAJob(t *testing.T, h EventsHarness) {
 		t.Fatalf("purge: %v", err)
 	}
 	f.until(t, "purged", job, 5)
+}
+
+func eventsOfServices(t *testing.T, h EventsHarness) {
+	f := follow(t, h)
+	job := h.sleeper("default", "3600")
+	job.TaskGroups[0].Services = []*api.Service{{Name: h.Job, Provider: "nomad"}}
+	f.registerJob(t, job)
+	ref := strategy.JobRef{Namespace: "default", ID: h.Job}
+	f.until(t, "registered, and its service", ref, 2)
+	f.settled(t)
+	before := f.count(ref)
+	allocs, _, err := h.Client.Jobs().Allocations(h.Job, false, nil)
+	if err != nil || len(allocs) != 1 {
+		t.Fatalf("allocations: %v (%v), want one", allocs, err)
+	}
+	if _, err := h.Client.Allocations().Stop(&api.Allocation{ID: allocs[0].ID}, nil); err != nil {
+		t.Fatalf("stop the allocation: %v", err)
+	}
+	f.until(t, "the service that goes, and the one of the allocation in its place", ref, before+2)
 }
 
 func eventsElsewhere(t *testing.T, h EventsHarness) {

@@ -20,7 +20,7 @@ func TestEvents(t *testing.T) {
 			run(t, providertest.EventsHarness{
 				Process: func() (reconcile.Events, *providertest.Line) {
 					client, line := onLine(t, n)
-					return nomad.New(client, nomad.Options{}), line
+					return nomad.New(client, nomad.Options{Registrations: true}), line
 				},
 				Client: client, Job: "followed", Namespace: "later",
 				Purge: func(namespace, job string) error {

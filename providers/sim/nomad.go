@@ -110,8 +110,8 @@ type Nomad struct {
 	locks       map[key]*lock // of variables that were ever locked
 	ports       int
 	node        string
-	emitted     []jobEvent // the newest events of jobs, for the event stream
-	emittedAll  int        // how many there ever were
+	emitted     []told // the newest events of jobs, for the event stream
+	emittedAll  int    // how many there ever were
 
 	left    []string // of the jobspec parsed last
 	down    bool

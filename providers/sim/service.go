@@ -46,6 +46,7 @@ func (n *Nomad) registerServices(a *alloc) {
 			}
 		}
 	}
+	n.emitServices(now, eventServiceRegistered, index)
 }
 
 // registration is that of one service, whose owner is a task, or "" for the group.
@@ -73,8 +74,9 @@ func registration(a *alloc, s *api.Service, task string) *api.ServiceRegistratio
 
 func (n *Nomad) deregisterServices(a *alloc) {
 	if len(a.services) > 0 {
+		gone := a.services
 		a.services = nil
-		n.touch(tableServices)
+		n.emitServices(gone, eventServiceDeregistered, n.touch(tableServices))
 	}
 }
 

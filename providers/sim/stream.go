@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -29,20 +28,40 @@ const (
 	eventRegistered   = "JobRegistered"
 	eventDeregistered = "JobDeregistered"
 	eventPlan         = "PlanResult"
+
+	eventServiceRegistered   = "ServiceRegistration"
+	eventServiceDeregistered = "ServiceDeregistration"
 )
 
-// jobEvent is one event of the topic Job.
-type jobEvent struct {
+// told is one event of the topics Job and Service.
+type told struct {
 	Topic, Type, Key, Namespace string
 	Index                       uint64
-	Payload                     struct{ Job *api.Job }
+	Payload                     struct {
+		Job     *api.Job                 `json:",omitempty"`
+		Service *api.ServiceRegistration `json:",omitempty"`
+	}
 }
 
 // emit notes what happened to a job, for who follows.
 func (n *Nomad) emit(j *job, kind string, index uint64) {
-	e := jobEvent{Topic: string(api.TopicJob), Type: kind, Key: j.name, Namespace: j.namespace, Index: index}
+	e := told{Topic: string(api.TopicJob), Type: kind, Key: j.name, Namespace: j.namespace, Index: index}
 	now := *j.current() // What it points to is replaced, never changed.
 	e.Payload.Job = &now
+	n.tell(e)
+}
+
+// emitServices notes that services came or went, for who follows.
+func (n *Nomad) emitServices(services []*api.ServiceRegistration, kind string, index uint64) {
+	for _, s := range services {
+		e := told{Topic: string(api.TopicService), Type: kind, Key: s.ID, Namespace: s.Namespace, Index: index}
+		now := *s
+		e.Payload.Service = &now
+		n.tell(e)
+	}
+}
+
+func (n *Nomad) tell(e told) {
 	n.emitted = append(n.emitted, e)
 	n.emittedAll++
 	n.emitted = n.emitted[max(0, len(n.emitted)-keptEvents):]
@@ -54,6 +73,7 @@ type stream struct {
 	ctx       context.Context
 	end       context.CancelFunc
 	namespace string
+	topics    []string
 	next      int       // of all events, the first that was not sent
 	said      time.Time // when it last said anything
 	pending   bytes.Buffer
@@ -76,16 +96,17 @@ func (n *Nomad) openStream(ctx context.Context, u *url.URL) (*stream, error) {
 		asked = 0
 	}
 	if asked <= n.index {
-		older := slices.IndexFunc(n.emitted, func(e jobEvent) bool { return e.Index >= asked })
+		older := slices.IndexFunc(n.emitted, func(e told) bool { return e.Index >= asked })
 		if older >= 0 {
 			s.next = n.emittedAll - len(n.emitted) + older
 		}
 	}
-	if topics := r.query["topic"]; len(topics) > 0 && !slices.ContainsFunc(topics, func(t string) bool {
-		topic, _, _ := strings.Cut(t, ":")
-		return topic == string(api.TopicJob) || topic == string(api.TopicAll)
-	}) {
-		n.unknown = append(n.unknown, http.MethodGet+" "+u.RequestURI())
+	s.topics = []string{string(api.TopicJob), string(api.TopicService)}
+	if topics := r.query["topic"]; len(topics) > 0 && !slices.Contains(topics, string(api.TopicAll)) {
+		if slices.ContainsFunc(topics, func(t string) bool { return !slices.Contains(s.topics, t) }) {
+			n.unknown = append(n.unknown, http.MethodGet+" "+u.RequestURI())
+		}
+		s.topics = topics
 	}
 	s.pending.WriteString("{}\n")
 	return s, nil
@@ -122,13 +143,13 @@ func (s *stream) gather() error {
 	n := s.nomad
 	first := n.emittedAll - len(n.emitted)
 	for _, e := range n.emitted[max(0, s.next-first):] {
-		if s.namespace != "*" && s.namespace != e.Namespace {
+		if (s.namespace != "*" && s.namespace != e.Namespace) || !slices.Contains(s.topics, e.Topic) {
 			continue
 		}
 		text, err := json.Marshal(struct {
 			Index  uint64
-			Events []jobEvent
-		}{e.Index, []jobEvent{e}})
+			Events []told
+		}{e.Index, []told{e}})
 		if err != nil {
 			return err
 		}
