@@ -10,8 +10,11 @@ import (
 )
 
 const (
-	// maxGap bounds what one look adds to a clock: time that nobody watched is not baked.
+	// maxGap bounds what one look adds to a clock.
 	maxGap = time.Minute
+	// glance bounds what one look adds to a bake, unless metrics cover the time since the last one: what nobody watched is
+	// not baked.
+	glance = 5 * time.Second
 	// settle is how long an effect may take before waiting for it is a hold, which people are told of.
 	settle = 10 * time.Second
 	// stale is the age above which a sample says nothing of now.
@@ -89,6 +92,7 @@ type machine struct {
 	o       Observation
 	now     time.Time
 	dt      time.Duration // since the last look, for the clocks
+	covered bool          // what the canary answered since the last look was counted without a gap
 	actions []Action
 	moved   bool // the phase or step changed: decide again
 	held    bool
@@ -258,7 +262,16 @@ func (m *machine) takeSample() {
 		m.o.SampleProblem = err.Error()
 		return
 	}
-	m.Evidence = counted
+	m.Evidence, m.covered = counted, before.covers(*m.o.Sample)
+}
+
+// bake adds to the bake what was watched since the last look.
+func (m *machine) bake() {
+	watched := m.dt
+	if !m.covered {
+		watched = min(watched, glance)
+	}
+	m.Baked += watched
 }
 
 // measuring tells whether requests count as evidence about the canary.

@@ -152,6 +152,31 @@ func (e *Evidence) succeed(s Series) {
 	}
 }
 
+// covers tells whether a newer sample goes on counting the canary's requests where the evidence ends: every series of it
+// that the evidence knows is there and has not begun anew, or another takes its place, and one of them has grown.
+func (e Evidence) covers(s Sample) bool {
+	there := map[string]bool{}
+	grows, succeeds := false, false
+	for _, series := range s.Series {
+		there[series.key()] = true
+		before, known := e.Prev[series.key()]
+		asked := strings.HasPrefix(series.Source, AskedSource)
+		if series.Track != Canary || series.Gate != "" || (!known && !asked) {
+			continue
+		}
+		if series.Requests < before.Requests {
+			return false
+		}
+		grows, succeeds = grows || series.Requests > before.Requests, succeeds || asked
+	}
+	for key := range e.Prev {
+		if strings.HasSuffix(key, "/"+string(Canary)) && !there[key] && (!succeeds || !strings.HasPrefix(key, AskedSource)) {
+			return false
+		}
+	}
+	return grows
+}
+
 // unshare makes what is counted into the evidence's own.
 func (e *Evidence) unshare() {
 	for _, c := range []*Counters{&e.Canary, &e.Stable, &e.Open.Canary, &e.Open.Stable, &e.Seen.Before, &e.Seen.Since} {

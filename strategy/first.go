@@ -69,7 +69,7 @@ func (m *machine) openFirst(last Step) Reason {
 	if why, blind := m.blind(); blind {
 		return why
 	}
-	if m.Baked += m.dt; m.Baked < last.Bake {
+	if m.bake(); m.Baked < last.Bake {
 		return Reason{Code: Baking, Text: fmt.Sprintf("first release, all traffic, baked %s of %s", m.Baked.Round(time.Second), last.Bake)}
 	}
 	if m.o.Cluster.Deployment.Status == DeploymentRunning {

@@ -41,7 +41,7 @@ func (m *machine) standby() Reason {
 	if why, blind := m.blind(); blind {
 		return why
 	}
-	if m.Baked += m.dt; m.Baked < m.Plan.Standby {
+	if m.bake(); m.Baked < m.Plan.Standby {
 		return Reason{Code: StandingBy, Text: fmt.Sprintf("%s has all traffic, %s stands by for another %s", m.Canary.Revision, m.Stable.Revision, (m.Plan.Standby - m.Baked).Round(time.Second))}
 	}
 	return m.enter(Promoting, Reason{Code: StepsDone, Text: fmt.Sprintf("standby is over: promoting %s", m.Canary.Revision)})

@@ -37,8 +37,7 @@ func (m *machine) stepping() Reason {
 	if why, blind := m.blind(); blind {
 		return why
 	}
-	m.Baked += m.dt
-	if m.Baked < step.Bake && !m.passesEarly(step) {
+	if m.bake(); m.Baked < step.Bake && !m.passesEarly(step) {
 		return Reason{Code: Baking, Text: m.progress(step)}
 	}
 	if v, waits := m.unpassed(); waits {

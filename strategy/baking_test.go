@@ -1,0 +1,73 @@
+package strategy_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// TestUnwatchedTimeIsNotBaked has nobody look at a step for a while, as when no Drover leads. What the metrics counted
+// meanwhile was baked; what nobody counted was not.
+func TestUnwatchedTimeIsNotBaked(t *testing.T) {
+	proxy := func(source string, at int, requests float64) *strategy.Sample {
+		s := sample(at, series(source, strategy.Canary, 0, counters(requests, 0)), series(source, strategy.Stable, 0, counters(9*requests, 0)))
+		s.Bounds = nil
+		return &s
+	}
+	for _, test := range []struct {
+		name   string
+		gates  []strategy.Gate
+		before *strategy.Sample // taken when the step is last looked at
+		after  *strategy.Sample
+		gap    time.Duration
+		want   time.Duration
+	}{
+		{"looked at in time", nil, nil, nil, 2 * time.Second, 2 * time.Second},
+		{"nobody counts", nil, nil, nil, 20 * time.Second, 5 * time.Second},
+		{"the proxy counts on", []strategy.Gate{errorGate}, proxy("p", 1, 100), proxy("p", 21, 500), 20 * time.Second, 20 * time.Second},
+		{"the proxy counts on for long", []strategy.Gate{errorGate}, proxy("p", 1, 100), proxy("p", 601, 9000), 10 * time.Minute, time.Minute},
+		{"the proxy was away too", []strategy.Gate{errorGate}, proxy("p", 1, 100), proxy("q", 21, 300), 20 * time.Second, 5 * time.Second},
+		{"the proxy began anew", []strategy.Gate{errorGate}, proxy("p", 1, 100), proxy("p", 21, 30), 20 * time.Second, 5 * time.Second},
+		{"the canary got nothing", []strategy.Gate{errorGate}, proxy("p", 1, 100), proxy("p", 21, 100), 20 * time.Second, 5 * time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r, w := stepping(test.gates...)
+			look := func(s *strategy.Sample, now time.Time) {
+				o := w.observe()
+				o.Sample = s
+				var actions []strategy.Action
+				r, actions, _ = strategy.Advance(r, o, now)
+				for _, a := range actions {
+					w.perform(a)
+				}
+				if r.Phase != strategy.Stepping || r.Hold != nil {
+					t.Fatalf("got %s, hold %v: %s", r.Phase, r.Hold, r.Reason.Text)
+				}
+			}
+			look(nil, start) // The split is asked for.
+			now := start.Add(time.Second)
+			look(test.before, now)
+			baked := r.Baked
+			look(test.after, now.Add(test.gap))
+			if got := r.Baked - baked; got != test.want {
+				t.Errorf("baked %s more, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// stepping is a rollout in its only step, at 10%, with ready canaries.
+func stepping(gates ...strategy.Gate) (strategy.Rollout, *world) {
+	p := strategy.Plan{Steps: []strategy.Step{{Weight: strategy.Percent(10), Bake: time.Hour}}, Gates: gates, MaxDuration: 2 * time.Hour}
+	r := strategy.Rollout{
+		Release: "web", Job: job, Phase: strategy.Stepping, ID: "web-1", Registered: true, Opened: true, Plan: p, Since: start, Seen: start,
+		Weight: p.Steps[0].Weight, Canary: strategy.Trial{Revision: revision("b"), Service: service},
+	}
+	r.Evidence = strategy.Evidence{Since: start, At: start}
+	w := newWorld("b", false)
+	w.register("b", strategy.Marker{Rollout: r.ID, Role: strategy.RoleCanary, Revision: revision("b")})
+	w.plan, w.quality, w.split.Weight = r.Plan, silent, p.Steps[0].Weight
+	w.each(func(a *strategy.Alloc) { a.Ready = true })
+	return r, w
+}
