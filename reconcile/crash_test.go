@@ -28,7 +28,8 @@ type outcome struct {
 	LastOf     strategy.Revision
 	Condemned  []strategy.Revision
 	Promoted   []strategy.Revision
-	GoodRuns   bool // the version tagged good is the live one, or one of the same job
+	GoodRuns   bool     // the version tagged good is the live one, or one of the same job
+	Bad        []string // what the versions ask for that are tagged as condemned
 	Split      string
 	Reverts    []string // messages of the commits that Drover pushed
 	Issues     []string // markers
@@ -79,6 +80,9 @@ func (s story) undisturbed(t *testing.T) calm {
 	c := play.(func() calm)()
 	if c.end.Last != s.outcome || c.end.Stable.Version != s.stable {
 		t.Fatalf("undisturbed, the story ends %s on %s, want %s on %s", c.end.Last, c.end.Stable, s.outcome, s.stable)
+	}
+	if condemned := s.outcome == strategy.OutcomeCondemned; condemned != slices.Equal(c.end.Bad, []string{s.version}) {
+		t.Fatalf("undisturbed, the story ends %s with the versions %v kept as bad", s.outcome, c.end.Bad)
 	}
 	return c
 }
@@ -145,7 +149,7 @@ func (w *world) outcome() outcome {
 		w.t.Fatal("the job is gone")
 	}
 	o.Spec = specOf(w.t, job)
-	o.GoodRuns = w.goodVersionRuns(job)
+	o.GoodRuns, o.Bad = w.tagged(job)
 	state, err := w.traffic.Read(w.t.Context(), checkout)
 	if err != nil {
 		w.t.Fatalf("read the split: %v", err)
@@ -183,18 +187,22 @@ func specOf(t testing.TB, job *api.Job) string {
 	return string(text)
 }
 
-// goodVersionRuns tells whether the version that is kept as good asks for what runs.
-func (w *world) goodVersionRuns(live *api.Job) bool {
+// tagged tells whether the version that is kept as good asks for what runs, and what those ask for that are kept as bad.
+func (w *world) tagged(live *api.Job) (goodRuns bool, bad []string) {
 	versions, _, _, err := w.client.Jobs().Versions(checkout, false, nil)
 	if err != nil {
 		w.t.Fatalf("read the versions: %v", err)
 	}
 	for _, v := range versions {
-		if v.VersionTag != nil && v.VersionTag.Name == instance+"-good" {
-			return versionOf(v) == versionOf(live)
+		switch {
+		case v.VersionTag == nil:
+		case v.VersionTag.Name == instance+"-good":
+			goodRuns = versionOf(v) == versionOf(live)
+		case strings.HasPrefix(v.VersionTag.Name, instance+"-bad-"):
+			bad = append(bad, versionOf(v))
 		}
 	}
-	return false
+	return goodRuns, bad
 }
 
 // disturbance is one damage at one call of a story.
@@ -216,9 +224,6 @@ func (c calm) disturbances() (all []disturbance) {
 		}
 		for n := range c.calls[call] {
 			for _, d := range damages {
-				if takesTime := d == hang || d == away || d == handover; takesTime && slices.Contains(c.blink, providerOf(call)) {
-					continue
-				}
 				all = append(all, disturbance{c, point{call, n + 1}, d})
 			}
 		}

@@ -3,8 +3,11 @@ package reconcile_test
 import (
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/nomad/api"
 
 	"github.com/drover-dev/drover/providers/sim"
 	"github.com/drover-dev/drover/strategy"
@@ -33,12 +36,12 @@ type story struct {
 	outcome strategy.OutcomeKind
 	stable  string
 	policy  string                                 // quickPolicy when empty
+	jobspec func(string) string                    // changes that of the example
 	fresh   bool                                   // nothing was released before
 	hub     bool                                   // the forge has pull requests, and a later release is brought by one
 	before  func(w *world)                         // before the story, while nothing is damaged
 	begin   func(w *world)                         // a person releases the version when nil
 	during  func(w *world, once func(string) bool) // after every tick; once is true the first time for each word
-	blink   []string                               // providers whose absence, or a pause at whose calls, outlasts what the story is about
 	done    func(w *world) bool                    // besides resting; the last outcome is of the version when nil
 }
 
@@ -58,10 +61,26 @@ const colours = `policy "standard" {
 }
 `
 
+// longStandby has the old version stand by for longer than anybody is away.
+var longStandby = strings.Replace(colours, `standby = "6s"`, `standby = "40s"`, 1)
+
 // inPhase acts once, when the release is in that phase.
 func inPhase(phase strategy.Phase, do func(w *world)) func(*world, func(string) bool) {
 	return func(w *world, once func(string) bool) {
 		if w.rollout(checkout).Phase == phase && once("acted") {
+			do(w)
+		}
+	}
+}
+
+// onceReplacing acts once, when Nomad has begun to replace the old allocations with new ones.
+func onceReplacing(do func(w *world)) func(*world, func(string) bool) {
+	return func(w *world, once func(string) bool) {
+		d, _, err := w.client.Jobs().LatestDeployment(checkout, nil)
+		if err != nil {
+			w.t.Fatalf("read the deployment: %v", err)
+		}
+		if d != nil && d.Status == api.DeploymentStatusRunning && d.TaskGroups["api"].Promoted && d.TaskGroups["api"].DesiredCanaries > 0 && once("acted") {
 			do(w)
 		}
 	}
@@ -102,7 +121,7 @@ func said(end strategy.OutcomeKind) func(*world) bool {
 	}
 }
 
-// slowly leaves people the time to say something, whoever is away for a while.
+// slowly leaves people the time to act, and the gates the time to see, whoever is away for a while.
 const slowly = `policy "standard" {
   strategy "canary" {
     weights = ["20%", "100%"]
@@ -121,7 +140,7 @@ func stories() []story {
 		{name: "rolled back", version: "1.2.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0"},
 		{name: "blue-green", version: "1.1.0", outcome: strategy.OutcomePromoted, stable: "1.1.0", policy: colours},
 		{
-			name: "fails in standby", blink: []string{"meter"}, version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", policy: colours,
+			name: "fails in standby", version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", policy: longStandby,
 			during: inPhase(strategy.Standby, behaves("1.1.0", failing(0.2))),
 		},
 		{
@@ -129,21 +148,21 @@ func stories() []story {
 			before: func(w *world) { w.smoke = "canary answered 503" },
 		},
 		{
-			name: "superseded", version: "1.1.1", outcome: strategy.OutcomePromoted, stable: "1.1.1",
+			name: "superseded", version: "1.1.1", outcome: strategy.OutcomePromoted, stable: "1.1.1", policy: slowly,
 			begin: releases("1.1.0"), during: inPhase(strategy.Stepping, releases("1.1.1")),
 		},
 		{
-			name: "withdrawn", blink: []string{"repository"}, version: "1.1.0", outcome: strategy.OutcomeWithdrawn, stable: "1.0.0",
+			name: "withdrawn", version: "1.1.0", outcome: strategy.OutcomeWithdrawn, stable: "1.0.0", policy: slowly,
 			during: inPhase(strategy.Stepping, func(w *world) { w.repo.undo(person) }),
 		},
 		{name: "going back", version: "1.0.0", outcome: strategy.OutcomePromoted, stable: "1.0.0", before: upgrade, begin: func(w *world) { w.repo.undo(person) }},
 		{
-			name: "fails in promotion", blink: []string{"meter", "cluster", "router", "ledger", "repository", "bookmark"}, version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", policy: partial,
-			during: inPhase(strategy.Promoting, behaves("1.1.0", failing(0.5))),
+			name: "fails in promotion", version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", policy: partial, jobspec: slowHealth,
+			during: onceReplacing(behaves("1.1.0", failing(0.5))),
 		},
 		{name: "canary crashes", version: "1.1.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", before: behaves("1.1.0", sim.Behaviour{Crash: true})},
 		{name: "first release", version: "1.0.0", outcome: strategy.OutcomePromoted, stable: "1.0.0", fresh: true},
-		{name: "first release fails", blink: []string{"meter"}, version: "1.2.0", outcome: strategy.OutcomeCondemned, fresh: true},
+		{name: "first release fails", version: "1.2.0", outcome: strategy.OutcomeCondemned, fresh: true, policy: slowly},
 		{
 			name: "reverted by pull request", version: "1.2.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", hub: true,
 			before: func(w *world) { w.repo.refuse = "the branch is protected" },
@@ -191,6 +210,13 @@ func upgrade(w *world) {
 	}
 }
 
+// slowHealth has Nomad take its time with each allocation of a promotion.
+func slowHealth(jobspec string) string {
+	return strings.NewReplacer(
+		`min_healthy_time  = "1s"`, `min_healthy_time  = "25s"`, `healthy_deadline  = "20s"`, `healthy_deadline  = "2m"`, `progress_deadline = "30s"`, `progress_deadline = "3m"`,
+	).Replace(jobspec)
+}
+
 func withCount(jobspec, count string) string {
 	return regexp.MustCompile(`count += .*`).ReplaceAllString(jobspec, "count = "+count)
 }
@@ -199,6 +225,7 @@ func withCount(jobspec, count string) string {
 func (s story) prepare(t testing.TB) *world {
 	t.Helper()
 	w := newWorld(t, rate)
+	w.jobspec = s.jobspec
 	if s.hub {
 		w.hub = newHub()
 		w.restart()

@@ -56,6 +56,7 @@ type world struct {
 	refusing   bool    // the router takes no split
 	blindMeter bool    // the meter does not answer
 	smoke      string
+	jobspec    func(string) string // changes the jobspec of every release; nil when none is changed
 
 	loop    *reconcile.Loop
 	process *process
@@ -247,7 +248,11 @@ func releaseFiles(t testing.TB, name, version string) map[string]string {
 
 // release lets a person ask for a version.
 func (w *world) release(name, version string) strategy.Commit {
-	return w.repo.commit(person, "Release "+name+" "+version, releaseFiles(w.t, name, version))
+	files := releaseFiles(w.t, name, version)
+	if w.jobspec != nil {
+		files[jobspecPath(name)] = w.jobspec(files[jobspecPath(name)])
+	}
+	return w.repo.commit(person, "Release "+name+" "+version, files)
 }
 
 // register lets a person register a job by hand: with its source, the way `nomad job run` does, or as JSON.
@@ -287,10 +292,15 @@ type denial struct {
 	on   atomic.Bool
 	// promote has deployments not promoted, by an answer that says nothing of our token.
 	promote atomic.Bool
+	// asked, when set, is called before every answer.
+	asked func()
 }
 
 // RoundTrip answers as Nomad does to a token that was revoked.
 func (d *denial) RoundTrip(r *http.Request) (*http.Response, error) {
+	if d.asked != nil {
+		d.asked()
+	}
 	code, text := http.StatusForbidden, "Permission denied"
 	switch {
 	case d.on.Load():

@@ -187,7 +187,8 @@ func (m *machine) takeOver() (Reason, bool) {
 func (m *machine) rest() bool {
 	c := m.o.Cluster
 	rests := m.give(m.split(0, true))
-	if m.Last.Kind == OutcomeCondemned && m.Placed >= max(c.Oldest, 1) && m.Placed <= c.Version && !slices.Contains(c.Condemned, m.Last.Revision) {
+	placed := m.Placed > 0 || m.Registered // The first version of a job is 0.
+	if m.Last.Kind == OutcomeCondemned && placed && m.Placed >= c.Oldest && m.Placed <= c.Version && !slices.Contains(c.Condemned, m.Last.Revision) {
 		m.act(Action{Kind: ActMarkBad, Job: m.Job, Version: m.Placed, Revision: m.Last.Revision})
 		rests = false
 	}
