@@ -31,3 +31,39 @@ func TestACommandNobodyWaitsFor(t *testing.T) {
 		t.Errorf("paused by %s, whose command nobody waited for", r.Paused)
 	}
 }
+
+// TestAnEndingProcessDecidesNothing cuts a pass off, as the end of the process or of its lead does: that nothing could be
+// read is no reason to hold.
+func TestAnEndingProcessDecidesNothing(t *testing.T) {
+	w := newWorld(t, 50)
+	w.release(checkout, "1.0.0")
+	if err := w.until(10*time.Minute, func() bool { return w.rests(checkout) }); err != nil {
+		t.Fatal(err)
+	}
+	w.release(checkout, "1.1.0")
+	if err := w.until(5*time.Minute, func() bool { return w.rollout(checkout).Phase == strategy.Stepping }); err != nil {
+		t.Fatal(err)
+	}
+	before := w.rollout(checkout)
+	for name, limit := range map[string]func(context.Context) (context.Context, context.CancelFunc){
+		"before the pass": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			cancel()
+			return ctx, cancel
+		},
+		"while it reads": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			w.denied.asked = cancel
+			return ctx, cancel
+		},
+	} {
+		ctx, cancel := limit(t.Context())
+		if _, err := w.loop.Pass(ctx, w.now.Add(time.Second)); !errors.Is(err, context.Canceled) {
+			t.Errorf("cut off %s: got error %v, want the context's", name, err)
+		}
+		cancel()
+		if after := w.rollout(checkout); after.Hold != nil || !after.Seen.Equal(before.Seen) {
+			t.Errorf("cut off %s: it decided %q", name, after.Reason.Text)
+		}
+	}
+}

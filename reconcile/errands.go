@@ -264,6 +264,9 @@ func (l *Loop) Deliver(ctx context.Context, now time.Time) (left bool) {
 		case laneTasks:
 		}
 		if err := l.deliver(ctx, e); err != nil {
+			if ctx.Err() != nil {
+				return false // Whoever leads next finds out what took effect.
+			}
 			l.metrics.delivered(e.task, "error")
 			l.log.Warn("not delivered", "release", e.release, "error", err)
 			l.errands.fail(e.release, e.in, now, err)

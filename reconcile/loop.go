@@ -85,6 +85,8 @@ type Loop struct {
 	heads     strategy.Heads
 	headsRead bool
 
+	complaint complaint // of Run alone
+
 	errands *errands
 	desk    *desk
 	words   chan struct{}     // woken when somebody wrote below a pull request
@@ -208,6 +210,9 @@ func (l *Loop) mayRest(name string, t *tracked) bool {
 // poll asks the repository what it asks for.
 func (l *Loop) poll(ctx context.Context, now time.Time) error {
 	err := l.intent.refresh(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	l.gitAnswered(now, err)
 	if err != nil {
 		return err
@@ -289,6 +294,9 @@ func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time,
 	for range rounds {
 		before := t.record.Rollout
 		o := l.observe(ctx, name, t, now)
+		if err := ctx.Err(); err != nil {
+			return err // What could not be read says nothing of the world: this process is to end, or leads no more.
+		}
 		t.split.see(&o)
 		l.remarkLoss(name, before, o)
 		person := l.take(name)

@@ -45,8 +45,8 @@ func (l *Loop) Run(ctx context.Context) {
 	}()
 	for ctx.Err() == nil {
 		moving, err := l.Pass(ctx, time.Now())
-		if err != nil && ctx.Err() == nil {
-			l.log.Error("pass incomplete", "error", err)
+		if ctx.Err() == nil {
+			l.complaint.of(err, time.Now(), l.log)
 		}
 		l.watch(ctx, &group, watches, moving)
 		pause := jittered(l.opts.Poll)
