@@ -119,6 +119,35 @@ func Unobeyed(kind CommandKind, r Rollout) string {
 	return ""
 }
 
+// Obeyed says what became of a command that did change the rollout, which is given as it is after it.
+func Obeyed(kind CommandKind, r Rollout) string {
+	switch kind {
+	case CommandPause:
+		return fmt.Sprintf("paused by %s at %s: drover resume %s goes on", r.Paused, r.Weight, r.Release)
+	case CommandResume:
+		return "goes on: " + r.Reason.Text
+	case CommandAbort:
+		if r.AtRest() {
+			return fmt.Sprintf("%s: %s has all traffic", r.Last.Reason.Text, r.serving())
+		}
+		return fmt.Sprintf("%s: all traffic goes back to %s", r.Ending.Reason.Text, r.serving())
+	case CommandRetry:
+		return "tried again: " + r.Reason.Text
+	case CommandApprove:
+		return "approved: " + r.Reason.Text
+	case CommandAcceptHead:
+	}
+	return r.Reason.Text
+}
+
+// serving is the revision that an aborted rollout leaves, in words.
+func (r Rollout) serving() string {
+	if r.Stable.Revision.IsZero() {
+		return "nothing, since there is no earlier version"
+	}
+	return r.Stable.Revision.String()
+}
+
 // isAborted tells whether a person aborted the present rollout, or the last one.
 func (r Rollout) isAborted() bool {
 	if r.AtRest() {

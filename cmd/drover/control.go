@@ -112,7 +112,7 @@ func runCommand(kind strategy.CommandKind) func(context.Context, *console, []str
 		if problem := strategy.Unobeyed(kind, rollout); problem != "" {
 			return c.fail(fmt.Errorf("%s %s: %s", kind, f.Arg(0), problem))
 		}
-		c.printf("%s: %s\n", f.Arg(0), rollout.Reason.Text)
+		c.printf("%s: %s\n", f.Arg(0), strategy.Obeyed(kind, rollout))
 		return 0
 	}
 }
