@@ -299,13 +299,7 @@ func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time,
 		}
 		t.split.see(&o)
 		l.remarkLoss(name, before, o)
-		person := l.take(name)
-		if person != nil {
-			o.Command = &person.command
-		}
-		if o.Command == nil || o.Command.Kind != strategy.CommandRetry {
-			o.Wait = wait
-		}
+		person := l.attend(name, &o, wait)
 		next, actions, _ := strategy.Advance(before, o, now)
 		l.announce(before, next)
 		if l.opts.Notify != nil {

@@ -23,7 +23,7 @@ type config struct {
 	Instance string         `hcl:"instance,optional"`  // prefix of ledger, markers and tags; default "drover"
 	StateDir string         `hcl:"state_dir,optional"` // where the clone is kept; default ".drover" beside the file
 	LedgerIs *hcl.Attribute `hcl:"ledger,optional"`    // "nomad" (default) or "file", in state_dir
-	Git      gitConfig      `hcl:"git,block"`
+	GitBlock *gitConfig     `hcl:"git,block"`
 	Nomad    *nomadConfig   `hcl:"nomad,block"`
 	Routers  []routerConfig `hcl:"router,block"`
 	HTTP     *httpConfig    `hcl:"http,block"`
@@ -34,6 +34,7 @@ type config struct {
 
 	clone string // the folder of the clone below StateDir: each process needs its own
 
+	Git    gitConfig // that of GitBlock, if there is one
 	Ledger string
 }
 
@@ -63,7 +64,12 @@ const (
 )
 
 // readConfig reads drover.hcl. The error shows every mistake with its place in the file.
-func readConfig(path string) (*config, error) {
+func readConfig(path string) (*config, error) { return readParts(path, true) }
+
+// readProxyConfig reads a drover.hcl that need not say where the release repository is.
+func readProxyConfig(path string) (*config, error) { return readParts(path, false) }
+
+func readParts(path string, needsGit bool) (*config, error) {
 	source, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration (-config): %w", err)
@@ -77,6 +83,9 @@ func readConfig(path string) (*config, error) {
 	c := &config{}
 	if file != nil && !diags.HasErrors() {
 		diags = append(diags, gohcl.DecodeBody(policies.Helpful(file.Body), nil, c)...)
+		if needsGit && c.GitBlock == nil {
+			diags = append(diags, fault("Missing git block", file.Body.MissingItemRange(), "A git block is required: git { url = \"https://git.example.com/shop/releases\" } says where the release repository is."))
+		}
 	}
 	if !diags.HasErrors() {
 		diags = append(diags, c.complete(folder)...)
@@ -106,8 +115,13 @@ func (c *config) complete(dir string) hcl.Diagnostics {
 	if c.Nomad == nil {
 		c.Nomad = &nomadConfig{}
 	}
+	if c.GitBlock != nil {
+		c.Git = *c.GitBlock
+	}
 	c.placeIn(dir)
-	diags = append(diags, c.Git.complete()...)
+	if c.GitBlock != nil {
+		diags = append(diags, c.Git.complete()...)
+	}
 	diags = append(diags, c.HTTP.complete()...)
 	diags = append(diags, c.GitHub.complete()...)
 	diags = append(diags, c.Limits.check()...)

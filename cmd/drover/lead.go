@@ -4,13 +4,17 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/drover-dev/drover/providers/nomad"
 	"github.com/drover-dev/drover/reconcile"
 )
 
@@ -72,6 +76,31 @@ func (l *leadership) refuses(ctx context.Context) error {
 		return fmt.Errorf("this drover stands by, and nobody leads at the moment: try again in half a minute")
 	}
 	return fmt.Errorf("this drover stands by: %s leads. Run the command there", leader)
+}
+
+// leaderText says who leads, for people who look at what is recorded: while nobody does, it is what was true once.
+func leaderText(ctx context.Context, c *config) string {
+	if c.Ledger == ledgerFile {
+		path := filepath.Join(c.StateDir, socketName)
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", path)
+		if err != nil {
+			return "No drover run is up on " + c.StateDir + ": nothing moves, and what is shown may be old."
+		}
+		_ = conn.Close() // It was only to see whether somebody takes it.
+		return "A drover run is up on " + c.StateDir + "."
+	}
+	client, err := connect(c.Nomad)
+	if err != nil {
+		return "Who leads is not known: " + err.Error()
+	}
+	leader, err := nomad.NewLock(client, nomad.LockOptions{Instance: c.Instance, Namespace: c.Nomad.Namespace}).Leader(ctx)
+	switch {
+	case err != nil:
+		return "Who leads is not known: " + err.Error()
+	case leader == "":
+		return fmt.Sprintf("Nobody leads instance %q: nothing moves, and what is shown may be old. Is a drover run up? One that was killed is followed within half a minute.", c.Instance)
+	}
+	return fmt.Sprintf("Instance %q is led by %s.", c.Instance, leader)
 }
 
 // healthz answers that the process lives, and whether it leads.

@@ -26,7 +26,7 @@ func runProxy(ctx context.Context, c *console, args []string) int {
 	if err != nil {
 		return c.fail(err)
 	}
-	conf, err := readConfig(*path)
+	conf, err := readProxyConfig(*path)
 	if err != nil {
 		return c.fail(err)
 	}

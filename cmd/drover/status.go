@@ -24,6 +24,7 @@ func runStatus(ctx context.Context, c *console, args []string) int {
 	if err != nil {
 		return c.fail(err)
 	}
+	leader := leaderText(ctx, conf)
 	if only := f.Arg(0); only != "" {
 		recorded := make([]string, 0, len(rollouts))
 		for _, r := range rollouts {
@@ -43,8 +44,10 @@ func runStatus(ctx context.Context, c *console, args []string) int {
 		}
 	case f.Arg(0) != "":
 		printRollout(c.out, rollouts[0], time.Now())
+		c.printf("\n%s\n", leader)
 	default:
 		printTable(c.out, rollouts, time.Now())
+		c.printf("\n%s\n", leader)
 	}
 	return 0
 }

@@ -176,7 +176,9 @@ func wireProxy(c *config, name string, logger *slog.Logger) (*routerConfig, *pro
 	if err != nil {
 		return nil, nil, nil, nil, fmt.Errorf("router %q: %w", r.Name, err)
 	}
-	return r, p, nomad.NewSplits(client, c.Instance, c.Nomad.Namespace), nomad.Services(client), nil
+	splits, registrations := nomad.NewSplits(client, c.Instance, c.Nomad.Namespace), nomad.Services(client)
+	splits.Logger, registrations.Logger = logger, logger
+	return r, p, splits, registrations, nil
 }
 
 // router is the router of that name, or the default one.
