@@ -29,6 +29,7 @@ func TestUnwatchedTimeIsNotBaked(t *testing.T) {
 		{"the proxy counts on for long", []strategy.Gate{errorGate}, proxy("p", 1, 100), proxy("p", 601, 9000), 10 * time.Minute, time.Minute},
 		{"the proxy was away too", []strategy.Gate{errorGate}, proxy("p", 1, 100), proxy("q", 21, 300), 20 * time.Second, 5 * time.Second},
 		{"the proxy began anew", []strategy.Gate{errorGate}, proxy("p", 1, 100), proxy("p", 21, 30), 20 * time.Second, 5 * time.Second},
+		{"the metrics count on from there", []strategy.Gate{errorGate}, proxy(strategy.AskedSource+"1", 1, 100), proxy(strategy.AskedSource+"2", 21, 40), 20 * time.Second, 20 * time.Second},
 		{"the canary got nothing", []strategy.Gate{errorGate}, proxy("p", 1, 100), proxy("p", 21, 100), 20 * time.Second, 5 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
