@@ -20,7 +20,7 @@ func TestUnknownNames(t *testing.T) {
 		`traffic = {}`:                            `An argument named "traffic" is not expected here. Did you mean to define a block of type "traffic"?`,
 		`version {}`:                              `Blocks of type "version" are not expected here. Did you mean to define argument "version"?`,
 		`traffic { rooter = "e" }`:                `An argument named "rooter" is not expected here. Did you mean "router"?`,
-		`traffic { zone = "e" }`:                  `An argument named "zone" is not expected here. What may stand here is "router" or "service".`,
+		`traffic { zone = "e" }`:                  `An argument named "zone" is not expected here. What may stand here is "connection_drain", "router", "service" or "sessions".`,
 		`gate "errors" { metric = "error-rate" }`: `metric must be "error_rate", "latency", "requests", "cpu", "memory" or "query". Did you mean "error_rate"?`,
 		`policy = "builtin/standrad"`:             `There is no policy "builtin/standrad". Did you mean "builtin/standard"?`,
 		"policy = \"builtin/standard\"\n  gate \"error\" { enabled = false }": `There is no gate "error" in the policy to be disabled. Did you mean "errors"?`,

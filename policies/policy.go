@@ -48,6 +48,9 @@ func decodePolicyBlock(block *hcl.Block) (policy, hcl.Diagnostics) {
 	s, d := decodeSettings(content)
 	p.settings = s
 	diags = append(diags, d...)
+	if at := p.settings.traffic.at; at != nil {
+		diags = append(diags, fault("Unfitting attribute", *at, "A service is one job's: name it in the release, in a traffic block of its own."))
+	}
 	for _, rule := range p.settings.gates {
 		if rule.disabled {
 			diags = append(diags, fault("Unknown gate", rule.at, "A policy has nothing to disable: leave gate %q out.", rule.gate.Name))

@@ -28,7 +28,7 @@ func releaseSchema() *hcl.BodySchema {
 	for _, name := range []string{"version", "jobspec", "policy", "var_files", "namespace", "attempt", "hold_at"} {
 		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: name})
 	}
-	schema.Blocks = append(schema.Blocks, hcl.BlockHeaderSchema{Type: "variables"}, hcl.BlockHeaderSchema{Type: "traffic"})
+	schema.Blocks = append(schema.Blocks, hcl.BlockHeaderSchema{Type: "variables"})
 	return &schema
 }
 
@@ -65,11 +65,6 @@ func (l *loader) decodeReleaseBlock(block *hcl.Block) (strategy.Release, hcl.Dia
 	blocks := content.Blocks.ByType()
 	if variables := blocks["variables"]; len(variables) > 0 {
 		said["variables"] = variables[0].DefRange
-	}
-	if traffic, d := single(blocks["traffic"]); traffic != nil {
-		diags = append(diags, d...)
-		r.Traffic, d = decodeTrafficBlock(traffic, said)
-		diags = append(diags, d...)
 	}
 	diags = append(diags, l.decodeInputs(&r, block.DefRange, attrs["var_files"], blocks["variables"])...)
 	origins, d := l.decodePlan(&r, block, content)
@@ -145,27 +140,6 @@ func (l *loader) fileOf(name, want string, expr hcl.Expression) (string, hcl.Dia
 	return "", faults("Missing file", at, "There is no file %s in the repository.%s", p, hint)
 }
 
-var trafficSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "router"}, {Name: "service"}}}
-
-// decodeTrafficBlock reads which router divides the traffic of which service, and notes where it stands. Whether they exist
-// is for others to say.
-func decodeTrafficBlock(block *hcl.Block, said places) (strategy.Traffic, hcl.Diagnostics) {
-	var t strategy.Traffic
-	content, diags := block.Body.Content(trafficSchema)
-	said.note("traffic.", content.Attributes, "router", "service")
-	if attr := content.Attributes["router"]; attr != nil {
-		var d hcl.Diagnostics
-		t.Router, d = stringOf("router", `the name of a router in Drover's configuration, such as "edge"`, attr.Expr)
-		diags = append(diags, d...)
-	}
-	if attr := content.Attributes["service"]; attr != nil {
-		var d hcl.Diagnostics
-		t.Service, d = stringOf("service", `the name of a service of the job, such as "checkout"`, attr.Expr)
-		diags = append(diags, d...)
-	}
-	return t, diags
-}
-
 // decodePlan reads the release's own settings and completes them from its policy and the defaults.
 func (l *loader) decodePlan(r *strategy.Release, block *hcl.Block, content *hcl.BodyContent) (Origins, hcl.Diagnostics) {
 	own, diags := decodeSettings(content)
@@ -184,6 +158,7 @@ func (l *loader) decodePlan(r *strategy.Release, block *hcl.Block, content *hcl.
 		return Origins{}, diags // what is merged of it would only be wrong again
 	}
 	r.Plan, diags = own.under(shared, l.standard, at)
+	r.Traffic, r.Plan.Drain, r.Plan.Sticky = own.traffic.under(shared.traffic)
 	if drift := cmp.Or(own.drift, shared.drift); drift != nil {
 		r.Drift = *drift
 	}

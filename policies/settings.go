@@ -20,6 +20,7 @@ type settings struct {
 	gates       []gateRule
 	smokes      []smokeRule
 	rollback    rollbackRule
+	traffic     trafficRule
 	maxDuration *time.Duration
 	drift       *strategy.Drift
 	judgement   judgement
@@ -37,6 +38,7 @@ func settingsSchema() hcl.BodySchema {
 			{Type: "gate", LabelNames: []string{"name"}},
 			{Type: "smoke", LabelNames: []string{"name"}},
 			{Type: "rollback"},
+			{Type: "traffic"},
 		},
 	}
 }
@@ -65,6 +67,12 @@ func decodeSettings(content *hcl.BodyContent) (settings, hcl.Diagnostics) {
 		diags = append(diags, d...)
 		s.rollback, d = decodeRollbackBlock(block)
 		maps.Copy(s.places, s.rollback.places)
+		diags = append(diags, d...)
+	}
+	if block, d := single(blocks["traffic"]); block != nil {
+		diags = append(diags, d...)
+		s.traffic, d = decodeTrafficBlock(block)
+		maps.Copy(s.places, s.traffic.places)
 		diags = append(diags, d...)
 	}
 	if attr := content.Attributes["max_duration"]; attr != nil {

@@ -45,6 +45,7 @@ var update = flag.Bool("update", false, "write the histories of the scenarios an
 //	push refuse|accept                 the remote protects the branch, or does not
 //	race "SUBJECT" NAME VERSION        a person's commit lands just before Drover's next push
 //	load RPS                           so many requests a second from now on
+//	connect NAME N DURATION            users open so many connections, divided as requests are, and keep them for so long
 //	force N "SUBJECT" NAME VERSION     a person throws the newest N commits away, and commits a version of a release
 //	accept-head                        a person accepts the head that was forced
 //	limits ACTIVE FAILURES             Drover is started anew with these limits
@@ -98,6 +99,9 @@ func playScenario(t *testing.T, path string) {
 		if err := s.play(line); err != nil {
 			t.Fatalf("%s:%d: %s: %v\n%s", path, number, line, err, s.history.text.String())
 		}
+	}
+	if n := w.traffic.Cut(); n > 0 {
+		s.history.remark(fmt.Sprintf("%d connections were cut off", n))
 	}
 	if unknown := w.nomad.Unknown(); len(unknown) > 0 {
 		t.Errorf("requests that the simulation does not know: %v", unknown)
@@ -185,7 +189,7 @@ func (s *scenario) play(line string) error {
 	}{
 		"release": {2, s.releaseVersion}, "commit": {2, s.commitFiles}, "undo": {0, s.undoLast}, "race": {3, s.raceNextPush}, "push": {1, s.answerPushes},
 		"wait": {1, s.waitFor}, "until": {2, s.waitUntil}, "expect": {2, s.expect}, "restart": {0, s.restartDrover},
-		"behave": {2, s.behave}, "lose": {2, s.loseAlloc}, "crash": {2, s.crashAlloc}, "nodes": {1, s.setNodes}, "load": {1, s.setLoad},
+		"behave": {2, s.behave}, "lose": {2, s.loseAlloc}, "crash": {2, s.crashAlloc}, "nodes": {1, s.setNodes}, "load": {1, s.setLoad}, "connect": {3, s.connect},
 		"nomad": {1, s.setNomad}, "promote": {1, s.setPromote}, "git": {1, s.setGit}, "forge": {1, s.setForge}, "router": {1, s.setRouter}, "meter": {1, s.setMeter}, "register": {2, s.registerByHand}, "person": {2, s.command}, "rollback": {1, s.rollback}, "smoke": {1, s.setSmoke}, "stop": {1, s.stopByHand},
 		"force": {4, s.forceBranch}, "accept-head": {0, s.acceptHead}, "limits": {2, s.setLimits}, "prune": {1, s.setPrune}, "scale": {3, s.scaleByHand},
 		"instance": {1, s.otherInstance}, "forget": {0, s.forget}, "wipe": {0, s.wipe}, "count": {2, s.commitCount},
@@ -312,6 +316,19 @@ func (s *scenario) expect(args []string) error {
 			return fmt.Errorf("%s of %s is %s, want %s (%s)", key, args[0], got, want, r.Reason.Text)
 		}
 	}
+	return nil
+}
+
+func (s *scenario) connect(args []string) error {
+	n, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	lasting, err := time.ParseDuration(args[2])
+	if err != nil {
+		return err
+	}
+	s.traffic.Connect(args[0], n, lasting)
 	return nil
 }
 

@@ -13,6 +13,8 @@ type Abilities struct {
 	Replicas bool
 	Counts   bool // it counts requests and errors, by track
 	Latency  bool // and how long they took
+	Sessions bool // it keeps users on the track that served them first
+	Open     bool // it tells what is open on an allocation, and closes it in order
 }
 
 // Shares says what of a weight arrives at the canary, with so many endpoints on each track.
@@ -39,6 +41,9 @@ func (p Plan) On(name string, a Abilities, shares Shares, count int) (Plan, []st
 			problems = append(problems, fmt.Sprintf("gate %q needs %s, and %s measures none: let metrics \"prometheus\" count the requests, by its profile and latency, give the gate a query of its own, or remove it by gate %q { enabled = false }",
 				g.Name, lacks, router, g.Name))
 		}
+	}
+	if p.Sticky && !a.Sessions {
+		problems = append(problems, fmt.Sprintf("sessions = \"sticky\" asks %s for what it cannot do: leave it out, or name a router that keeps users on their track", router))
 	}
 	canaries := p.Canaries.For(count, p.Steps)
 	if a.Replicas {

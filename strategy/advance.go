@@ -124,6 +124,9 @@ func (m *machine) decide() Reason {
 
 // enter begins a phase, or a step of it, and writes the reason into the timeline.
 func (m *machine) enter(p Phase, why Reason) Reason {
+	if p != m.Phase { // A rollout that is superseded again goes on waiting for the same connections.
+		m.Draining = time.Time{}
+	}
 	m.Phase, m.Since, m.Hold, m.moved, m.dt = p, m.now, nil, true, 0
 	if p == Restoring || p == Reversing {
 		m.Evidence = m.Evidence.concluded() // The record needs the room for what is to be said of it.
@@ -210,7 +213,7 @@ func (m *machine) arrived() {
 	if !m.Registered && (m.Phase == Placing || m.Phase == First) {
 		m.Since = m.now
 	}
-	m.Registered, m.Placed = true, m.o.Cluster.Version
+	m.Registered, m.Placed, m.Draining = true, m.o.Cluster.Version, time.Time{}
 }
 
 // deadline is when placing has taken too long, Nomad's own deadline included.

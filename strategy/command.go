@@ -28,7 +28,7 @@ func (m *machine) obey() {
 	case CommandResume:
 		m.resume(c.By)
 	case CommandAbort:
-		if beforePromotion || m.Phase == First {
+		if beforePromotion || m.Phase == First || m.promotesLater() {
 			m.abort(OutcomeParked, Reason{Code: AbortedByHand, Text: "aborted by " + c.By})
 		}
 	case CommandRetry:
@@ -37,6 +37,9 @@ func (m *machine) obey() {
 	case CommandAcceptHead: // The caller's.
 	}
 }
+
+// promotesLater tells whether the promotion waits for open connections: nothing is promoted yet.
+func (m *machine) promotesLater() bool { return m.Phase == Promoting && !m.Draining.IsZero() }
 
 // saidBefore tells whether a command was said of an earlier rollout.
 func (m *machine) saidBefore(c Command) bool {
@@ -71,7 +74,7 @@ func (m *machine) heldByGit(at Weight) Reason {
 
 // clockRuns tells whether time counts against max_duration: not while a person or Git holds the rollout.
 func (m *machine) clockRuns() bool {
-	return m.Phase != Resting && m.Paused == "" && (m.Hold == nil || m.Hold.Reason.Code != HeldByGit)
+	return m.Phase != Resting && m.Draining.IsZero() && m.Paused == "" && (m.Hold == nil || m.Hold.Reason.Code != HeldByGit)
 }
 
 // smoke asks the canaries the smoke checks, once they are all ready and before they have traffic. It tells whether an

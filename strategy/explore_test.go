@@ -69,6 +69,7 @@ func events() []event {
 		{"there is room again", func(w *world) bool { return w.wait }, func(w *world) { w.wait = false }},
 		{"smoke checks will fail", func(w *world) bool { return !w.smokeBad && len(w.plan.Smoke) > 0 }, func(w *world) { w.smokeBad = true }},
 		{"the next evaluation comes late", func(w *world) bool { return !w.slow }, func(w *world) { w.slow = true }},
+		{"users open connections and keep them", func(w *world) bool { return w.plan.Drain > 0 && len(w.open) == 0 }, (*world).connect},
 		{"nomad fails the deployment", func(w *world) bool { return w.dep.Status == strategy.DeploymentRunning }, func(w *world) { w.dep.Status = strategy.DeploymentFailed }},
 	}
 }
@@ -119,7 +120,11 @@ func (s state) key() string {
 	if len(r.Timeline) > 0 && r.Timeline[0].Reason.Code == strategy.Correcting {
 		corrected = 1 + age(r.Last.At, 21)
 	}
-	return fmt.Sprint(w.forced, w.gitAway, w.wait, w.bad, len(w.plan.Steps), len(r.Plan.Steps), r.Plan.Standby, spec(r.Placed), r.Placed > 0, corrected, r.Phase, age(r.Since, 3), age(r.Pending, 2), hold, r.Stable.Revision.Version, spec(r.Stable.Version), r.Canary.Revision.Version, r.Canary.Version > 0, r.Registered, r.Opened,
+	connected := 0
+	for _, a := range w.allocs {
+		connected += w.open[a.ID]
+	}
+	return fmt.Sprint(connected, len(w.open) > 0, r.Draining.IsZero(), age(r.Draining, 4), len(w.split.Leaving), w.forced, w.gitAway, w.wait, w.bad, len(w.plan.Steps), len(r.Plan.Steps), r.Plan.Standby, spec(r.Placed), r.Placed > 0, corrected, r.Phase, age(r.Since, 3), age(r.Pending, 2), hold, r.Stable.Revision.Version, spec(r.Stable.Version), r.Canary.Revision.Version, r.Canary.Version > 0, r.Registered, r.Opened,
 		r.Stuck, r.Step, r.Weight, min(r.Baked/tick, 2), min(r.Ran/tick, 8), ending, r.Evidence.Canary.Requests > 0, r.Evidence.Canary.Errors > 0, age(r.Evidence.At, 2), seen(r), len(r.Outbox), r.Last.Kind,
 		r.Condemned, r.Parked.Version, r.Promoted, "|", w.ask, w.nomadUp, w.routerUp, w.quality, w.stopped, len(w.specs) > 0 && r.Stable.Version == uint64(len(w.specs)-1),
 		r.Base == w.index, w.marker.Rollout == r.ID, w.marker.Role, w.marker.Revision.Version, w.dep.Status, w.dep.Promoted, len(w.dep.Canaries), allocs, w.tagged && spec(w.good) == spec(r.Stable.Version), spec(w.stable), w.slow, w.pending, r.Paused, w.holdAt != nil, w.smokeBad, w.smoke != nil && w.smoke.Rollout == r.ID, w.smoke != nil && w.smoke.Failed != "",
@@ -260,12 +265,29 @@ func (s *state) checkAct(t tester, a strategy.Action, before []strategy.Alloc, n
 	if a.Kind == strategy.ActRegister && next.Phase == strategy.Blocked && next.IsCondemned(a.Registration.Marker.Revision) {
 		s.fatal(t, "a condemned revision is registered again")
 	}
+	s.checkOpen(t, a, before, next)
 	if a.Kind == strategy.ActPromote || a.Kind == strategy.ActStop || a.Kind == strategy.ActDeliver || a.Kind == strategy.ActReplace {
 		return
 	}
 	for _, old := range before {
 		if !old.Canary && !slices.ContainsFunc(s.w.allocs, func(x strategy.Alloc) bool { return x.ID == old.ID }) {
 			s.fatal(t, fmt.Sprintf("%s ended the stable allocation %s in %s", a.Kind, old.ID, next.Phase))
+		}
+	}
+}
+
+// checkOpen sees to it that no act cuts a connection off that the plan lets end. Where nobody else serves, or the router does
+// not answer, there is nothing to be waited for.
+func (s *state) checkOpen(t tester, a strategy.Action, before []strategy.Alloc, next strategy.Rollout) {
+	t.Helper()
+	drained := !next.Draining.IsZero() && s.w.now.Sub(next.Draining) >= next.Plan.Drain
+	lastResort := next.Phase == strategy.Restoring && !next.Pending.IsZero()
+	if drained || lastResort || !s.w.routerUp || next.Phase == strategy.Blocked || a.Kind == strategy.ActReplace {
+		return
+	}
+	for _, old := range before {
+		if s.w.open[old.ID] > 0 && !slices.ContainsFunc(s.w.allocs, func(x strategy.Alloc) bool { return x.ID == old.ID }) {
+			s.fatal(t, fmt.Sprintf("%s cut a connection to %s off in %s", a.Kind, old.ID, next.Phase))
 		}
 	}
 }
@@ -344,12 +366,16 @@ func TestExplore(t *testing.T) {
 	}
 	states, looks := 0, 0
 	phases := map[strategy.Phase]int{}
-	worlds := []*world{newWorld("b", false), newWorld("b", true), newWorld("b", false), newWorld("b", false)}
+	worlds := []*world{newWorld("b", false), newWorld("b", true), newWorld("b", false), newWorld("b", false), newWorld("b", false)}
 	worlds[2].plan = blueGreen()
 	worlds[3].drift = strategy.DriftCorrect
+	worlds[4].plan = draining()
 	for _, w := range worlds {
 		seen, proven := map[string]bool{}, map[string]bool{}
 		queue := []state{{w: w, r: strategy.Rollout{Release: "web"}, left: depth}}
+		if w.plan.Drain > 0 {
+			queue[0].left = 1 // It differs little from the first; the properties go further.
+		}
 		for len(queue) > 0 {
 			s := queue[len(queue)-1]
 			queue = queue[:len(queue)-1]

@@ -70,6 +70,7 @@ func (r Rollout) Caveats(d Desired, c *ClusterState) []string {
 			}
 		}
 	}
+	said = append(said, r.drainCaveats()...)
 	ready := 0
 	for _, a := range c.Allocs {
 		if a.Ready && !a.Ending && !a.Canary {
@@ -84,6 +85,13 @@ func (r Rollout) Caveats(d Desired, c *ClusterState) []string {
 		said = append(said, fmt.Sprintf("only %d of %d allocations that run are ready: compared with them a bad version may look good, and the absolute limits decide", ready, want))
 	}
 	return said
+}
+
+func (r Rollout) drainCaveats() []string {
+	if r.Phase != Placing || r.Plan.Drain == 0 || r.Plan.Canaries.IsFull() {
+		return nil
+	}
+	return []string{fmt.Sprintf("connection_drain waits before a rollback only: with canaries = %q the promotion ends old allocations one after another, with what is open on them", r.Plan.Canaries)}
 }
 
 func (r Rollout) countCaveat(g GroupSpec, live int) string {

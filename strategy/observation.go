@@ -187,6 +187,9 @@ type TrafficState struct {
 	// Share is what of the weight arrives at the canary, where that is less than the weight by the router's own means; nil
 	// where it is the weight.
 	Share *Weight
+	// Open is how many connections and requests are open on an allocation, over all instances, by its id; one that is not
+	// named has none. nil where the router cannot tell.
+	Open map[string]int
 }
 
 // Has tells whether every instance does what want asks.

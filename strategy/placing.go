@@ -61,6 +61,9 @@ func (m *machine) placeCanaries() Reason {
 	if !m.give(m.split(0, false)) {
 		return m.placeDeadline(m.splitPending())
 	}
+	if why, draining := m.drain(); draining {
+		return m.placeDeadline(why)
+	}
 	if d == nil {
 		return m.placeDeadline(m.hold(IntentUnreadable, "the release cannot be read from Git: %s", m.o.GitProblem))
 	}
@@ -87,7 +90,7 @@ func (r Rollout) fromGit(d Desired, role Role) *Registration {
 // placeDeadline ends placing when it takes too long: for the revision's fault when its allocations run and do not get
 // healthy, else for nobody's.
 func (m *machine) placeDeadline(why Reason) Reason {
-	if m.now.Sub(m.Since) <= m.deadline() {
+	if m.now.Sub(m.Since) <= m.deadline()+m.drainLimit() {
 		return why
 	}
 	if cause, blameless := m.blameless(); blameless {

@@ -22,6 +22,11 @@ type Plan struct {
 	OnInconclusive OnInconclusive `json:"on_inconclusive,omitempty"` // what is done at the end of a bake that proved nothing
 	Early          bool           `json:"early,omitempty"`           // a step may end before its bake is over, when every gate passes
 
+	// Drain is how long connections that are open on allocations about to end may last; 0 does not wait for them.
+	Drain time.Duration `json:"connection_drain,omitempty"`
+	// Sticky keeps a user on the track that served first, while the traffic is divided.
+	Sticky bool `json:"sticky,omitempty"`
+
 	Accepted map[string]string `json:"-"` // the reasons for findings that are meant, by code
 }
 

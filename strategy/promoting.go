@@ -3,6 +3,7 @@ package strategy
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // promoting moves all traffic, promotes Nomad's deployment and waits for the old allocations to end. What Git asks for
@@ -22,6 +23,7 @@ func (m *machine) promoting() Reason {
 	if !promoted {
 		return m.promote()
 	}
+	m.Draining = time.Time{}
 	m.give(m.split(m.promotedShare(), false))
 	switch c.Deployment.Status {
 	case DeploymentFailed, DeploymentCancelled:
@@ -47,6 +49,9 @@ func (m *machine) promote() Reason {
 	if why, ends := m.canaryGone(); ends {
 		return why
 	}
+	if why, withdrawn := m.withdrawnInDrain(); withdrawn {
+		return why
+	}
 	want := max(min(m.Weight, m.carries()), m.carriedInFull())
 	if m.allReady() && m.endsAtOnce(m.serving(true)) {
 		want = Full
@@ -60,7 +65,10 @@ func (m *machine) promote() Reason {
 		}
 		return m.hold(CanaryNotReady, "not all canaries are ready to be promoted")
 	}
-	if m.now.Sub(m.Since) > m.deadline() {
+	if why, draining := m.drainAll(); draining {
+		return why
+	}
+	if m.now.Sub(m.Since) > m.deadline()+m.drainLimit() {
 		return m.abort(OutcomeParked, Reason{Code: PromoteRefused, Text: "Nomad did not promote the deployment within " + m.deadline().String()})
 	}
 	m.act(Action{Kind: ActPromote, Job: m.Job, Deployment: c.Deployment.ID})

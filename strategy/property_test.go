@@ -17,6 +17,9 @@ func TestProperties(t *testing.T) {
 		if rapid.Bool().Draw(r, "blue-green") {
 			s.w.plan = blueGreen()
 		}
+		if rapid.Bool().Draw(r, "connection drain") {
+			s.w.plan.Drain = 2 * tick
+		}
 		for range rapid.IntRange(1, 60).Draw(r, "ticks") {
 			possible := slices.DeleteFunc(events(), func(e event) bool { return !e.can(s.w) })
 			if rapid.IntRange(0, 3).Draw(r, "calm") == 0 {

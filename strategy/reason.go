@@ -37,6 +37,7 @@ const (
 	Extended    ReasonCode = "extended" // the bake is, because a gate is inconclusive
 	StepsDone   ReasonCode = "steps_done"
 	StandingBy  ReasonCode = "standing_by" // the old revision does
+	Draining    ReasonCode = "draining"    // open connections end before their allocations do
 	Waiting     ReasonCode = "waiting"     // for an effect of what was done
 	GoingBack   ReasonCode = "going_back"
 	Correcting  ReasonCode = "correcting" // what somebody else changed at rest
@@ -96,7 +97,7 @@ func (c ReasonCode) Urgency() Urgency {
 	case AlreadyParked, AlreadyCondemned, Refused, Unplaced, NodeLost, MetricsMissing, CanaryNotReady, ForeignRegistration, IntentUnreadable, CredentialsRejected,
 		NomadUnreachable, RouterUnreachable, GitUnreachable, SplitNotInEffect, ForcedHead, OtherInstance:
 		return Alarm
-	case UpToDate, Promoted, NothingAsked, Reverting, StoppedByPerson, ChangedByOther, LimitReached, Scaling, Pruned, Started, Superseded, StepEntered, Baking, Extended, StepsDone, StandingBy, Waiting, GoingBack,
+	case UpToDate, Promoted, NothingAsked, Reverting, StoppedByPerson, ChangedByOther, LimitReached, Scaling, Pruned, Started, Superseded, StepEntered, Baking, Extended, StepsDone, StandingBy, Draining, Waiting, GoingBack,
 		Correcting, Replanned, Restored, GateFailed, CanaryCrashed, CanaryUnready, RevertedInGit, AbortedByHand, SmokeFailed,
 		TookTooLong, PromoteRefused, HeldByGit, PausedByPerson, GateInconclusive, ResumedByPerson, SplitLost:
 		return ""

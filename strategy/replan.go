@@ -14,6 +14,7 @@ func (m *machine) replan() (Reason, bool) {
 	}
 	m.Plan.Kind, m.Plan.Standby, m.Plan.MaxDuration = d.Release.Plan.Kind, d.Release.Plan.Standby, d.Release.Plan.MaxDuration
 	m.Plan.OnInconclusive, m.Plan.Early = d.Release.Plan.OnInconclusive, d.Release.Plan.Early
+	m.Plan.Drain = d.Release.Plan.Drain
 	want := m.carried(d.Release.Plan.Steps)
 	if m.Phase == Standby || len(want) == 0 || slices.Equal(want, m.Plan.Steps) {
 		return Reason{}, false

@@ -86,6 +86,9 @@ func (r Report) IsQuiet() bool { return r.State == ReportSuccess && isQuiet(Reas
 // pass. How many pass changes with every few requests, and is no news.
 func (m *machine) underWayKey() string {
 	key := fmt.Sprint(m.ID, m.Phase, m.Step, m.Paused)
+	if !m.Draining.IsZero() {
+		key += string(Draining)
+	}
 	if m.Hold != nil {
 		return key + string(m.Hold.Reason.Code)
 	}
@@ -124,6 +127,8 @@ func (m *machine) underWay(reason Reason) string {
 		return fmt.Sprintf("%s has all traffic, %s stands by", m.Canary.Revision, m.Stable.Revision)
 	case m.Phase == Placing, m.Phase == First:
 		return "placing " + m.Canary.Revision.String()
+	case m.Phase == Promoting && !m.Draining.IsZero():
+		return fmt.Sprintf("%s has all traffic, connections are still open on %s", m.Canary.Revision, m.Stable.Revision)
 	case m.Phase == Promoting:
 		return "promoting " + m.Canary.Revision.String()
 	case m.Phase == Restoring && m.Ending != nil:

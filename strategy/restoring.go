@@ -32,6 +32,11 @@ func (m *machine) restoring() Reason {
 	case m.promotedByHand():
 		return m.reverse(m.Ending)
 	}
+	if shut {
+		if why, draining := m.drain(); draining {
+			return why
+		}
+	}
 	if why, acting := m.putBack(); acting {
 		return m.blockedAfter(why)
 	}
@@ -85,7 +90,7 @@ func (m *machine) putBack() (Reason, bool) {
 
 // blockedAfter gives up waiting when the way back takes too long.
 func (m *machine) blockedAfter(why Reason) Reason {
-	if m.now.Sub(m.Since) <= m.deadline() {
+	if m.now.Sub(m.Since) <= m.deadline()+m.drainLimit() {
 		return why
 	}
 	m.Stuck = m.Phase

@@ -1,6 +1,9 @@
 package strategy
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // reverse turns a promotion back: the revision that was stable comes again, as canaries beside what runs.
 func (m *machine) reverse(end *Outcome) Reason {
@@ -35,6 +38,7 @@ func (m *machine) reversing() Reason {
 		return m.reverseFails(Reason{Code: CanaryUnready, Text: fmt.Sprintf("%s did not become healthy: %s", m.Canary.Revision, d.Text)})
 	}
 	if d.Promoted {
+		m.Draining = time.Time{}
 		m.give(m.split(m.promotedShare(), false))
 		return waiting("back on %s; waiting for the other allocations to end", m.Canary.Revision)
 	}
@@ -54,6 +58,9 @@ func (m *machine) reverseOnward() Reason {
 	}
 	if !m.give(m.split(m.carries(), false)) {
 		return m.splitPending()
+	}
+	if why, draining := m.drainAll(); draining {
+		return why
 	}
 	m.act(Action{Kind: ActPromote, Job: m.Job, Deployment: d.ID})
 	return waiting("all traffic on %s; promoting it", m.Canary.Revision)
@@ -117,7 +124,7 @@ func (m *machine) reverseFails(why Reason) Reason {
 }
 
 func (m *machine) reverseDeadline(why Reason) Reason {
-	if m.now.Sub(m.Since) <= m.deadline() {
+	if m.now.Sub(m.Since) <= m.deadline()+m.drainLimit() {
 		return why
 	}
 	return m.reverseFails(Reason{Code: TookTooLong, Text: fmt.Sprintf("going back to %s took longer than %s: %s", m.Canary.Revision, m.deadline(), why.Text)})

@@ -57,6 +57,12 @@ func (m *machine) split(w Weight, resting bool) Split {
 	byAlloc := func(a, b Endpoint) int { return cmp.Compare(a.Alloc, b.Alloc) }
 	slices.SortFunc(s.Stable, byAlloc)
 	slices.SortFunc(s.Canary, byAlloc)
+	if m.Plan.Sticky && (m.Phase == Stepping || m.Phase == Standby) {
+		s.Sessions = m.ID
+	}
+	if m.drainIsOver() {
+		s.Leaving = m.leaving()
+	}
 	return s
 }
 

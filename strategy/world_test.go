@@ -43,6 +43,7 @@ type world struct {
 	gitAway   bool                // nobody knows what Git asks for now
 	wait      bool                // the limits let nothing begin
 	drift     strategy.Drift
+	open      map[string]int // connections that do not end by themselves, by allocation
 }
 
 type quality int
@@ -84,7 +85,7 @@ func (w *world) clone() *world {
 	c := *w
 	c.specs, c.allocs = slices.Clone(w.specs), slices.Clone(w.allocs)
 	c.split.Stable, c.split.Canary = slices.Clone(w.split.Stable), slices.Clone(w.split.Canary)
-	c.counters = maps.Clone(w.counters)
+	c.counters, c.open = maps.Clone(w.counters), maps.Clone(w.open)
 	return &c
 }
 
@@ -128,7 +129,12 @@ func (w *world) observe() strategy.Observation {
 		o.Cluster = w.cluster()
 	}
 	if w.routerUp {
-		o.Traffic = &strategy.TrafficState{Splits: []strategy.Split{w.split}}
+		o.Traffic = &strategy.TrafficState{Splits: []strategy.Split{w.split}, Open: map[string]int{}}
+		for id, n := range w.open {
+			if slices.ContainsFunc(w.allocs, func(a strategy.Alloc) bool { return a.ID == id }) {
+				o.Traffic.Open[id] = n
+			}
+		}
 	}
 	if w.routerUp && w.quality != silent {
 		o.Sample = &strategy.Sample{At: w.now}
@@ -170,6 +176,21 @@ func blueGreen() strategy.Plan {
 	return p
 }
 
+// draining lets open connections end before it ends what they are on.
+func draining() strategy.Plan {
+	p := plan()
+	p.Drain = 2 * tick
+	return p
+}
+
+// connect opens a connection to everything that gets requests.
+func (w *world) connect() {
+	w.open = map[string]int{}
+	for _, e := range slices.Concat(w.split.Stable, w.split.Canary) {
+		w.open[e.Alloc] = 1
+	}
+}
+
 // other is the plan with other steps.
 func other(p strategy.Plan) strategy.Plan {
 	p.Steps = []strategy.Step{{Weight: strategy.Percent(40), Bake: tick}, {Weight: strategy.Percent(80), Bake: tick}, {Weight: strategy.Full, Bake: tick}}
@@ -194,6 +215,9 @@ func (w *world) perform(a strategy.Action) {
 	case strategy.ActSetSplit:
 		if w.routerUp {
 			w.split = *a.Split
+			for _, id := range w.split.Leaving {
+				delete(w.open, id)
+			}
 		}
 	case strategy.ActRegister:
 		if w.nomadUp && a.Registration.ModifyIndex == w.index {

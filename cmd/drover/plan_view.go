@@ -209,6 +209,7 @@ func settingsOf(d *strategy.Desired, next strategy.Rollout, origins policies.Ori
 		service += ", the only one"
 	}
 	add("traffic.service", service)
+	addUsers(add, plan)
 	add("strategy", string(plan.Kind))
 	for i, s := range plan.Steps {
 		add(fmt.Sprintf("step %d", i+1), fmt.Sprintf("%s for %s", s.Weight, short(s.Bake)), stepKey(plan, i), "step", "bake")
@@ -243,6 +244,16 @@ func addJudgement(add func(name, value string, keys ...string), plan strategy.Pl
 	add("early", strconv.FormatBool(plan.Early))
 	for _, code := range slices.Sorted(maps.Keys(plan.Accepted)) {
 		add("accept."+code, plan.Accepted[code])
+	}
+}
+
+// addUsers adds what a plan says of the users' connections and sessions.
+func addUsers(add func(name, value string, keys ...string), plan strategy.Plan) {
+	if plan.Drain > 0 {
+		add("traffic.connection_drain", short(plan.Drain))
+	}
+	if plan.Sticky {
+		add("traffic.sessions", "sticky")
 	}
 }
 

@@ -239,6 +239,7 @@ func (r *Router) read(ctx context.Context, s socket, release string) (strategy.S
 		return got, nil
 	}
 	got.Namespace, got.Service, got.Resting, got.Check = asked.Namespace, asked.Service, asked.Resting, asked.Check
+	got.Leaving, got.Sessions = asked.Leaving, asked.Sessions
 	if len(levelChanges("", have, wanted(asked))) == 0 {
 		got.Weight = asked.Weight
 	}

@@ -37,6 +37,13 @@ type RouterHarness struct {
 	Share func(w strategy.Weight) strategy.Weight
 	// Drawn says that each request is drawn by chance: shares are held to five standard deviations.
 	Drawn bool
+	// Connect opens a connection of the release that lives until somebody ends it, and says which allocation answers it.
+	// ended gets how it ended: "1001" is the close frame of an endpoint that goes away. nil where the router keeps none, or
+	// cannot tell what is open.
+	Connect func(release string) (alloc string, ended <-chan string)
+	// NewUser is somebody who keeps cookies: every call makes a request of the release, and says which allocation answers.
+	// nil where the router cannot keep users on a track.
+	NewUser func() func(release string) (alloc string)
 	// NoLatency says that the meter does not know latencies.
 	NoLatency bool
 }
@@ -65,6 +72,8 @@ func TestRouter(t *testing.T, newHarness func(t *testing.T) RouterHarness) {
 		{"two releases", routerTwoReleases},
 		{"counts by track", routerTrackCounts},
 		{"latency by track", routerTrackLatency},
+		{"connection drain", routerDrain},
+		{"sticky sessions", routerSticky},
 		{"ended context", routerEndedContext},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -16,7 +16,7 @@ const headerInstance = "Drover-Instance"
 // Admin is the handler for Drover and for monitoring; keep it away from the traffic of users.
 //
 //	GET /splits    the splits in effect, as given to Set: a JSON array of strategy.Split; with ?release=NAME only
-//	               that of one release, or none
+//	               that of one release, or none; each with what is open on its allocations
 //	GET /metrics   counters, in the text format of Prometheus
 //	GET /healthz   200 while the process lives
 //
@@ -32,15 +32,22 @@ func (p *Proxy) Admin() http.Handler {
 	})
 }
 
+// effectiveSplit is a split as an instance reports it.
+type effectiveSplit struct {
+	strategy.Split
+	Open map[string]int `json:"open"` // connections and requests, by allocation; nil from an instance that does not know
+}
+
 func (p *Proxy) serveSplits(w http.ResponseWriter, r *http.Request) {
 	splits := p.Splits()
 	if release := r.URL.Query().Get("release"); release != "" {
 		splits = slices.DeleteFunc(splits, func(s strategy.Split) bool { return s.Release != release })
 	}
-	if splits == nil {
-		splits = []strategy.Split{}
+	effective := make([]effectiveSplit, len(splits))
+	for i, split := range splits {
+		effective[i] = effectiveSplit{split, p.openOn(split.Release)}
 	}
-	body, err := json.Marshal(splits)
+	body, err := json.Marshal(effective)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

@@ -61,7 +61,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 
 // Abilities is that it divides exactly, follows allocations by itself, and counts everything.
 func (*Client) Abilities() strategy.Abilities {
-	return strategy.Abilities{Kind: "proxy", Counts: true, Latency: true}
+	return strategy.Abilities{Kind: "proxy", Counts: true, Latency: true, Sessions: true, Open: true}
 }
 
 // Apply publishes a split. It is in effect when Read says so.
@@ -75,27 +75,39 @@ func (c *Client) Apply(ctx context.Context, split strategy.Split) error {
 // Read asks every instance for the split of the release that is in effect. An instance that does not answer is an
 // error that names it; so is a router without instances.
 func (c *Client) Read(ctx context.Context, release string) (strategy.TrafficState, error) {
-	found, err := each(ctx, c, func(ctx context.Context, instance string) (strategy.Split, error) {
+	found, err := each(ctx, c, func(ctx context.Context, instance string) (effectiveSplit, error) {
 		return c.readSplit(ctx, instance, release)
 	})
 	if err != nil {
 		return strategy.TrafficState{}, fmt.Errorf("read the split of %q from router %q: %w", release, c.options.Router, err)
 	}
-	return strategy.TrafficState{Splits: found}, nil
+	state := strategy.TrafficState{Open: map[string]int{}}
+	for _, split := range found {
+		state.Splits = append(state.Splits, split.Split)
+		if split.Open == nil {
+			state.Open = nil
+		}
+		for alloc, n := range split.Open {
+			if state.Open != nil {
+				state.Open[alloc] += n
+			}
+		}
+	}
+	return state, nil
 }
 
-func (c *Client) readSplit(ctx context.Context, instance, release string) (strategy.Split, error) {
-	var splits []strategy.Split
+func (c *Client) readSplit(ctx context.Context, instance, release string) (effectiveSplit, error) {
+	var splits []effectiveSplit
 	err := c.get(ctx, instance, "/splits?release="+url.QueryEscape(release), func(body io.Reader) error { return json.NewDecoder(body).Decode(&splits) })
 	if err != nil {
-		return strategy.Split{}, err
+		return effectiveSplit{}, err
 	}
 	for _, s := range splits {
 		if s.Release == release {
 			return s, nil
 		}
 	}
-	return strategy.Split{}, nil
+	return effectiveSplit{Open: map[string]int{}}, nil
 }
 
 // get reads a page of an instance's admin handler.

@@ -2,7 +2,15 @@ package proxy_test
 
 import (
 	"context"
+	"errors"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strconv"
+	"strings"
 	"testing"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/drover-dev/drover/providers/providertest"
 	"github.com/drover-dev/drover/providers/proxy"
@@ -27,6 +35,7 @@ func TestRouter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		keeps := false
 		servers := map[strategy.Endpoint]*server{}
 		return providertest.RouterHarness{
 			Router: client,
@@ -45,8 +54,75 @@ func TestRouter(t *testing.T) {
 				}
 				return answers
 			},
+			Connect: func(release string) (string, <-chan string) {
+				keeps = true
+				return f.connect(t, release)
+			},
+			NewUser: func() func(string) string { return f.user(t) },
 			// A request is counted just after its answer was sent.
-			Settle: func() { f.idle(t) },
+			Settle: func() {
+				if !keeps { // Kept connections are under way for good.
+					f.idle(t)
+				}
+			},
 		}
 	})
+}
+
+// connect opens a WebSocket and keeps it. What it sends says how it ended.
+func (f *front) connect(t *testing.T, release string) (alloc string, ended <-chan string) {
+	t.Helper()
+	address := "ws://" + strings.TrimPrefix(f.traffic.URL, "http://") + "/socket"
+	connection, response, err := websocket.DefaultDialer.DialContext(t.Context(), address, http.Header{"Host": {release}})
+	if err != nil {
+		t.Fatalf("open a connection: %v", err)
+	}
+	_ = response.Body.Close()
+	_, first, err := connection.ReadMessage()
+	if err != nil {
+		t.Fatalf("open a connection: %v", err)
+	}
+	how, read := make(chan string, 1), make(chan struct{})
+	go func() {
+		defer close(read)
+		defer connection.Close()
+		_, _, err := connection.ReadMessage()
+		if closed, ok := errors.AsType[*websocket.CloseError](err); ok {
+			how <- strconv.Itoa(closed.Code)
+			return
+		}
+		how <- err.Error()
+	}()
+	t.Cleanup(func() {
+		_ = connection.Close()
+		<-read
+	})
+	return string(first), how
+}
+
+// user is somebody who keeps cookies.
+func (f *front) user(t *testing.T) func(release string) (alloc string) {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := &url.URL{Scheme: "http", Host: "shop.example.org", Path: "/"}
+	return func(release string) string {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.traffic.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = release
+		for _, cookie := range jar.Cookies(home) {
+			r.AddCookie(cookie)
+		}
+		response, err := f.client.Do(r)
+		if err != nil {
+			t.Fatalf("ask as a user: %v", err)
+		}
+		_ = response.Body.Close()
+		jar.SetCookies(home, response.Cookies())
+		return response.Header.Get("X-Alloc")
+	}
 }

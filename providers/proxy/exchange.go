@@ -32,6 +32,8 @@ type exchange struct {
 	gone     atomic.Bool // the client did not wait, or did not send what it promised
 	noAnswer bool        // no endpoint answered, or not to the end
 	ended    bool        // forwarding returned: it was not aborted in mid-answer
+	secure   bool        // the user came by TLS
+	first    bool        // of a user who is to stay on the track
 }
 
 type exchangeKey struct{}
@@ -87,7 +89,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		counts.count(counts.stable, r, http.StatusServiceUnavailable, classError)
 		return
 	}
-	x := &exchange{ResponseWriter: w, lane: l, track: l.choose(started), started: started}
+	x := &exchange{ResponseWriter: w, lane: l, started: started}
+	x.choose(r)
 	x.track.counts.underWay.Inc()
 	defer p.finish(x, r)
 	if len(x.track.backends) == 0 {
@@ -132,14 +135,19 @@ func (p *Proxy) count(x *exchange, r *http.Request) {
 // answered sees the head of an answer. A connection that leaves HTTP is counted here: it may live for days.
 func (p *Proxy) answered(response *http.Response) error {
 	x := exchangeOf(response.Request.Context())
+	if x == nil {
+		return nil
+	}
+	if x.first {
+		x.keep(response.Header, x.secure)
+	}
 	switch {
-	case x == nil:
 	case response.StatusCode == http.StatusSwitchingProtocols:
 		p.count(x, response.Request)
-		p.sockets.of(response)
 	case isRPC(response.Header):
 		x.rpc = response
 	}
+	p.opened(x, response)
 	return nil
 }
 
@@ -160,6 +168,9 @@ func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
 	r.Out.URL.RawQuery = r.In.URL.RawQuery
 	if p.options.TrustForwarded {
 		r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
+	}
+	if x := exchangeOf(r.In.Context()); x != nil && x.lane.split.Sessions != "" {
+		withoutCookie(r.Out.Header, x.lane.cookieName())
 	}
 	r.SetXForwarded()
 	if p.options.TrustForwarded {

@@ -12,6 +12,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -178,18 +179,18 @@ func (ls *lines) answer(l *line, address string, response *http.Response, stop f
 // lineBody is the body of an answer.
 type lineBody struct {
 	io.ReadCloser
-	done func(whole bool) // nil when it was called
+	done func(whole bool)
+	over atomic.Bool // done was called
 }
 
 // Read lets go of the line at the end.
 func (b *lineBody) Read(p []byte) (int, error) {
-	if b.done == nil {
+	if b.over.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	n, err := b.ReadCloser.Read(p)
 	if errors.Is(err, io.EOF) {
-		b.done(true)
-		b.ReadCloser, b.done = http.NoBody, nil
+		b.let(true)
 		return n, io.EOF
 	}
 	return n, err
@@ -197,11 +198,15 @@ func (b *lineBody) Read(p []byte) (int, error) {
 
 // Close ends the connection of a body that was not read to its end: what is left of it may be long.
 func (b *lineBody) Close() error {
-	if b.done != nil {
-		b.done(false)
-		b.done = nil
-	}
+	b.let(false)
 	return nil
+}
+
+// let lets go of the line, once. Another goroutine may do so while this one reads.
+func (b *lineBody) let(whole bool) {
+	if !b.over.Swap(true) {
+		b.done(whole)
+	}
 }
 
 // take is a kept connection on which nothing came since; nil when there is none.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"go.uber.org/goleak"
 
 	"github.com/drover-dev/drover/providers/providertest"
@@ -33,6 +34,10 @@ func startServer(t testing.TB, alloc string) *server {
 	s.behavior.Store(&providertest.Behavior{})
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b := s.behavior.Load()
+		if r.URL.Path == "/socket" {
+			holdSocket(w, r, alloc)
+			return
+		}
 		if b.Delay > 0 {
 			timer := time.NewTimer(b.Delay)
 			defer timer.Stop()
@@ -52,6 +57,20 @@ func startServer(t testing.TB, alloc string) *server {
 	t.Cleanup(s.Close)
 	s.endpoint = strategy.Endpoint{Alloc: alloc, Address: strings.TrimPrefix(s.URL, "http://")}
 	return s
+}
+
+// holdSocket keeps a WebSocket open until the other side ends it. It says first who keeps it.
+func holdSocket(w http.ResponseWriter, r *http.Request, alloc string) {
+	upgrader := websocket.Upgrader{}
+	connection, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer connection.Close()
+	err = connection.WriteMessage(websocket.TextMessage, []byte(alloc))
+	for err == nil {
+		_, _, err = connection.ReadMessage()
+	}
 }
 
 // front is a proxy with a listener for traffic and one for its admin handler.

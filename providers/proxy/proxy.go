@@ -150,7 +150,7 @@ func (p *Proxy) apply(splits []strategy.Split) {
 	defer p.mu.Unlock()
 	p.given = nil
 	for _, s := range splits {
-		s.Stable, s.Canary = slices.Clone(s.Stable), slices.Clone(s.Canary)
+		s.Stable, s.Canary, s.Leaving = slices.Clone(s.Stable), slices.Clone(s.Canary), slices.Clone(s.Leaving)
 		if s.Check != nil {
 			check := *s.Check
 			s.Check = &check
@@ -193,6 +193,7 @@ func (p *Proxy) rebuild() {
 		next.lanes[split.Release] = l
 	}
 	p.table.Store(next)
+	p.part()
 	select {
 	case p.changed <- struct{}{}:
 	default: // Follow has been told already.

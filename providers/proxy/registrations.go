@@ -111,7 +111,7 @@ func (p *Proxy) backend(release string, e strategy.Endpoint) *backend {
 	return b
 }
 
-// forget drops the backends that neither a split nor a registration names. The caller holds mu.
+// forget drops the backends that neither a split nor a registration names, once nothing is open on them. The caller holds mu.
 func (p *Proxy) forget() {
 	named := make(map[backendKey]bool, len(p.backends))
 	for _, s := range p.given {
@@ -121,8 +121,8 @@ func (p *Proxy) forget() {
 			}
 		}
 	}
-	for key := range p.backends {
-		if !named[key] {
+	for key, b := range p.backends {
+		if !named[key] && b.underWay.Load() == 0 {
 			delete(p.backends, key)
 		}
 	}

@@ -1,11 +1,8 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 	"io"
-	"net/http"
-	"strings"
 	"sync"
 	"time"
 )
@@ -28,6 +25,7 @@ type socket struct {
 	closed    chan struct{}
 
 	leaving, answering, closing sync.Once
+	why                         string // it is to end; set before leave is closed
 
 	// Only the reader has these.
 	down   frames
@@ -80,9 +78,9 @@ func (s *socket) Read(b []byte) (int, error) {
 	for len(s.rest) == 0 || (s.isLeaving() && s.mayPart()) {
 		switch {
 		case s.isLeaving() && s.mayPart():
-			s.part("the proxy shuts down")
+			s.farewell(s.why)
 		case s.last != nil && s.websocket && s.mayPart():
-			s.part("the server went away")
+			s.farewell("the server went away")
 		case s.last != nil:
 			return 0, s.end()
 		default:
@@ -144,8 +142,16 @@ func (s *socket) mayPart() bool {
 	return !s.parted && (!s.websocket || (s.down.between() && !s.down.closed))
 }
 
-// part ends what is read with a close frame of ours.
+// part has the socket end as soon as its place is between two frames.
 func (s *socket) part(why string) {
+	s.leaving.Do(func() {
+		s.why = why
+		close(s.leave)
+	})
+}
+
+// farewell ends what is read with a close frame of ours.
+func (s *socket) farewell(why string) {
 	s.parted, s.last, s.lent, s.rest = true, errLeft, false, nil
 	if s.websocket {
 		s.rest = goingAway(why)
@@ -199,58 +205,4 @@ func (s *socket) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return errLeft
-}
-
-// sockets are the upgraded connections of a proxy that are open.
-type sockets struct {
-	mu      sync.Mutex
-	open    map[*socket]struct{}
-	leaving bool
-}
-
-// of makes the body of an answer that switched protocols one of the sockets.
-func (ss *sockets) of(response *http.Response) {
-	endpoint, ok := response.Body.(io.ReadWriteCloser)
-	if !ok {
-		return
-	}
-	s := newSocket(endpoint, strings.EqualFold(response.Header.Get("Upgrade"), "websocket"))
-	response.Body = s
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	if ss.open == nil {
-		ss.open = map[*socket]struct{}{}
-	}
-	ss.open[s] = struct{}{}
-	if ss.leaving {
-		s.leaving.Do(func() { close(s.leave) })
-	}
-	// Also when the user's side could not be switched, so that nobody reads it.
-	context.AfterFunc(response.Request.Context(), func() { _ = s.Close() })
-	go func() {
-		<-s.closed
-		ss.mu.Lock()
-		defer ss.mu.Unlock()
-		delete(ss.open, s)
-	}()
-}
-
-// end ends all of them and those that are still to come, and waits until they are closed, or cuts them when ctx is
-// done.
-func (ss *sockets) end(ctx context.Context) {
-	ss.mu.Lock()
-	ss.leaving = true
-	var open []*socket
-	for s := range ss.open {
-		open = append(open, s)
-		s.leaving.Do(func() { close(s.leave) })
-	}
-	ss.mu.Unlock()
-	for _, s := range open {
-		select {
-		case <-s.closed:
-		case <-ctx.Done():
-			_ = s.Close()
-		}
-	}
 }

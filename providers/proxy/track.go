@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/http"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -87,6 +88,17 @@ type lane struct {
 	h2c            bool // its endpoints speak HTTP/2 in the clear
 	sequence       *sequence
 	stable, canary track
+}
+
+// choose gives the request its track: that of the user's cookie, or else the one whose turn it is.
+func (x *exchange) choose(r *http.Request) {
+	if x.lane.sticks() {
+		if x.track = x.lane.kept(r, x.started); x.track != nil {
+			return
+		}
+		x.first, x.secure = true, r.TLS != nil
+	}
+	x.track = x.lane.choose(x.started)
 }
 
 // choose is the track for the next request.

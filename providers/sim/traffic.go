@@ -35,6 +35,7 @@ type Traffic struct {
 	releases map[string]*lane
 	outside  map[string]Behaviour // endpoints that are no allocations, by id
 	static   bool                 // it follows no registrations by itself
+	cut      int                  // connections that ended with their allocation
 }
 
 // lane is the traffic of one release.
@@ -48,6 +49,13 @@ type lane struct {
 	versions map[string]float64
 	queries  map[queried]float64 // events of the queries of gates
 	served   map[string]float64  // requests by allocation
+	open     []connection
+}
+
+// connection is one that its user keeps.
+type connection struct {
+	alloc string
+	until time.Time
 }
 
 // Traffic starts requests to every release that gets a split. Several may run at once, each with splits and counters
@@ -80,7 +88,7 @@ func (t *Traffic) Forget() {
 func (t *Traffic) Abilities() strategy.Abilities {
 	t.nomad.mu.Lock()
 	defer t.nomad.mu.Unlock()
-	return strategy.Abilities{Kind: "sim", Static: t.static, Counts: true, Latency: true}
+	return strategy.Abilities{Kind: "sim", Static: t.static, Counts: true, Latency: true, Sessions: true, Open: true}
 }
 
 // latencyBounds are the upper bounds of the latency buckets, in seconds.
@@ -123,7 +131,53 @@ func (t *Traffic) Apply(ctx context.Context, split strategy.Split) error {
 	}
 	split.Stable, split.Canary = slices.Clone(split.Stable), slices.Clone(split.Canary)
 	l.split = split
+	l.open = slices.DeleteFunc(l.open, func(c connection) bool { return slices.Contains(split.Leaving, c.alloc) })
 	return nil
+}
+
+// Connect has users open connections to what answers the release now, divided as requests are, and keep them for so long.
+// They do not count as requests.
+func (t *Traffic) Connect(release string, connections int, lasting time.Duration) {
+	t.nomad.mu.Lock()
+	defer t.nomad.mu.Unlock()
+	l := t.releases[release]
+	if l == nil {
+		return
+	}
+	stable, _ := t.endpoints(l, strategy.Stable)
+	canary, _ := t.endpoints(l, strategy.Canary)
+	toCanary := 0
+	if len(canary) > 0 {
+		toCanary = connections * int(l.split.Weight) / int(strategy.Full)
+	}
+	connect := func(endpoints []answerer, n int) {
+		for i := range n {
+			if len(endpoints) > 0 {
+				l.open = append(l.open, connection{endpoints[i%len(endpoints)].id, t.nomad.now.Add(lasting)})
+			}
+		}
+	}
+	connect(canary, toCanary)
+	connect(stable, connections-toCanary)
+}
+
+// Cut is how many connections ended because their allocation did.
+func (t *Traffic) Cut() int {
+	t.nomad.mu.Lock()
+	defer t.nomad.mu.Unlock()
+	return t.cut
+}
+
+// hangUp ends the connections whose time is over, and those to allocations that do not run any more.
+func (t *Traffic) hangUp(l *lane) {
+	l.open = slices.DeleteFunc(l.open, func(c connection) bool { return !t.nomad.now.Before(c.until) })
+	before := len(l.open)
+	l.open = slices.DeleteFunc(l.open, func(c connection) bool {
+		_, outside := t.outside[c.alloc]
+		a := t.nomad.alloc(c.alloc)
+		return !outside && (a == nil || !registered(a, l.split))
+	})
+	t.cut += before - len(l.open)
 }
 
 // Read is the split in effect, a zero one for a release that has none.
@@ -138,7 +192,14 @@ func (t *Traffic) Read(ctx context.Context, release string) (strategy.TrafficSta
 		split = l.split
 		split.Stable, split.Canary = slices.Clone(split.Stable), slices.Clone(split.Canary)
 	}
-	return strategy.TrafficState{Splits: []strategy.Split{split}}, nil
+	state := strategy.TrafficState{Splits: []strategy.Split{split}, Open: map[string]int{}}
+	if l := t.releases[release]; l != nil {
+		t.hangUp(l)
+		for _, c := range l.open {
+			state.Open[c.alloc]++
+		}
+	}
+	return state, nil
 }
 
 // Sample is what was counted so far, at the simulated time.
@@ -188,6 +249,7 @@ func (t *Traffic) Send(release string, requests int) map[string]int {
 func (t *Traffic) flow(from, to time.Time) {
 	for _, name := range slices.Sorted(maps.Keys(t.releases)) {
 		l := t.releases[name]
+		t.hangUp(l)
 		due := t.load.RPS * to.Sub(from).Seconds()
 		if t.load.Poisson {
 			due = float64(poisson(t.nomad.rng, due))
