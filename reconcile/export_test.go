@@ -13,3 +13,9 @@ func Complainer(log *slog.Logger) func(err error, now time.Time) {
 	c := &complaint{}
 	return func(err error, now time.Time) { c.of(err, now, log) }
 }
+
+// MergeFile is what a merge makes of a file that both sides changed.
+func MergeFile(base, ours, theirs []byte) (merged string, ok bool) {
+	file, ok := mergeFile(base, ours, theirs)
+	return string(file.Content), ok
+}

@@ -95,11 +95,12 @@ type Loop struct {
 	summed  map[string]bool   // commits that one status tells of the releases that needed nothing; of the errands alone
 
 	mu      sync.Mutex
-	brought map[string]bringer       // by the commits that they brought
-	asked   map[string]*request      // what people asked for and was not looked at yet, by release
-	touched map[strategy.JobRef]bool // jobs that somebody changed since the last pass
-	pollNow bool                     // the repository is said to have moved
-	moving  map[string]string        // the commits whose rollouts are under way, by release
+	brought map[string]bringer          // by the commits that they brought
+	stands  map[string]strategy.Rollout // where each release stands, for those beside the passes
+	asked   map[string]*request         // what people asked for and was not looked at yet, by release
+	touched map[strategy.JobRef]bool    // jobs that somebody changed since the last pass
+	pollNow bool                        // the repository is said to have moved
+	moving  map[string]string           // the commits whose rollouts are under way, by release
 }
 
 // tracked is what the loop keeps of one release between passes.
@@ -124,7 +125,7 @@ func New(opts Options) *Loop {
 	return &Loop{
 		opts: opts, log: opts.Logger, metrics: newMetrics(opts.Registerer), intent: newIntent(opts),
 		wake: make(chan struct{}, 1), releases: map[string]*tracked{}, asked: map[string]*request{}, touched: map[strategy.JobRef]bool{}, errands: newErrands(),
-		desk: newDesk(), words: make(chan struct{}, 1), brought: map[string]bringer{}, issues: map[string]string{}, summed: map[string]bool{},
+		desk: newDesk(), words: make(chan struct{}, 1), brought: map[string]bringer{}, stands: map[string]strategy.Rollout{}, issues: map[string]string{}, summed: map[string]bool{},
 	}
 }
 
@@ -283,8 +284,27 @@ func (l *Loop) load(ctx context.Context) error {
 			t.record.Index, t.stored, t.restingOn = 0, strategy.Rollout{}, ""
 		}
 	}
+	for name, t := range l.releases {
+		l.show(name, t.record.Rollout)
+	}
 	l.loaded, l.slots = true, nil
 	return nil
+}
+
+// show lets those beside the passes know where a release stands.
+func (l *Loop) show(release string, r strategy.Rollout) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stands[release] = r
+}
+
+// standOf is where a release stands, to the best of what the last pass knew.
+func (l *Loop) standOf(release string) strategy.Rollout {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.stands[release]
+	r.Release = release
+	return r
 }
 
 // work advances one release as far as it goes now. wait is why it may not begin a rollout; nil when it may.
@@ -316,6 +336,7 @@ func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time,
 		}
 		person.answer(next, nil)
 		l.errands.put(name, next)
+		l.show(name, next)
 		if failed = errors.Join(failed, l.perform(ctx, t, late)); failed != nil {
 			t.restingOn = ""
 			return failed

@@ -114,8 +114,12 @@ func (l *Loop) look(ctx context.Context, now time.Time) ([]Preview, error) {
 }
 
 func (l *Loop) preview(ctx context.Context, name string, t *tracked, now time.Time) Preview {
-	o := l.observe(ctx, name, t, now)
-	p := Preview{Release: name, Desired: o.Desired, Now: t.record.Rollout, Live: o.Cluster}
+	return l.foresee(ctx, t.record.Rollout, l.observe(ctx, name, t, now), now)
+}
+
+// foresee is what would be decided on an observation.
+func (l *Loop) foresee(ctx context.Context, r strategy.Rollout, o strategy.Observation, now time.Time) Preview {
+	p := Preview{Release: r.Release, Desired: o.Desired, Now: r, Live: o.Cluster}
 	p.Next, _, p.Reason = strategy.Advance(p.Now, o, now)
 	if p.Starts() && len(p.Next.Timeline) > 0 {
 		p.Reason = p.Next.Timeline[0].Reason

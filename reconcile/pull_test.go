@@ -48,7 +48,7 @@ func TestPlanOnPullRequests(t *testing.T) {
 	for _, sha := range []string{goodHead, pageHead, badHead, specHead} {
 		s.looked(sha)
 	}
-	if got, want := s.planned(goodHead), "success: checkout-api 1.0.0 -> 1.1.0, canary 20-100, about 8 s"; got != want {
+	if got, want := s.planned(goodHead), "success: checkout-api 1.0.0 -> 1.1.0, canary 20-100, about 8 s; DRV013"; got != want {
 		t.Errorf("the plan is %q, want %q", got, want)
 	}
 	if got, want := s.planned(pageHead), "success: no release changes"; got != want {
@@ -64,7 +64,7 @@ func TestPlanOnPullRequests(t *testing.T) {
 		t.Errorf("%d comments stand where no release changes, want none", n)
 	}
 	body := s.hub.Comments(good)[0].Body
-	for _, part := range []string{"| checkout-api | 1.0.0 → 1.1.0 | canary 20-100 | 8 s | 3, beside 3 |", "Gates of checkout-api: errors: error\\_rate, at most 1%"} {
+	for _, part := range []string{"| checkout-api | 1.0.0 → 1.1.0 | canary 20-100 | 8 s | 3, beside 3 |", "Gates of checkout-api: errors: error\\_rate, at most 1%", "⚠ checkout-api, DRV013: the first step gives the canary 20% of the traffic", "accept = { DRV013 = \"why\" }", "1. place 3 canaries beside 3 allocations of group"} {
 		if !strings.Contains(body, part) {
 			t.Errorf("the comment does not hold %q:\n%s", part, body)
 		}
@@ -181,5 +181,90 @@ func TestGitHubGoesAwayDuringReviews(t *testing.T) {
 	}
 	if got := s.planned(sha); !strings.HasPrefix(got, "success: ") {
 		t.Errorf("the plan is %q", got)
+	}
+}
+
+// TestPlanComparesWithWhatIsLive: what the branch asks for may never have come to life.
+func TestPlanComparesWithWhatIsLive(t *testing.T) {
+	s := newShop(t)
+	s.runs()
+	bad := s.merge(s.propose("1.2.0"), "squash")
+	if err := s.hub.Protect(true); err != nil { // The revert is a pull request, and the branch goes on asking for 1.2.0.
+		t.Fatal(err)
+	}
+	next, nextHead := s.branch("next", providertest.Files{releasePath(checkout): releaseText(checkout, "1.3.0", "")})
+	s.until("it is said that 1.2.0 is under way", func() bool {
+		comments := s.hub.Comments(next)
+		return len(comments) == 1 && strings.Contains(comments[0].Body, "⚠ checkout-api: 1.2.0 is under way, at ") && strings.Contains(comments[0].Body, "merging this ends it first")
+	})
+	s.until("1.2.0 is rolled back", func() bool { return s.settled("1.0.0", strategy.OutcomeCondemned) })
+	if asks := s.remote.Files(t, s.remote.Tip(t))[releasePath(checkout)]; s.remote.Tip(t) != bad || asks != releaseText(checkout, "1.2.0", "") {
+		t.Fatalf("the branch does not ask for 1.2.0:\n%s", asks)
+	}
+	s.until("the plan follows", func() bool { return !strings.Contains(s.hub.Comments(next)[0].Body, "is under way") })
+	if got, want := s.planned(nextHead), "success: checkout-api 1.0.0 -> 1.3.0, canary 20-100, about 8 s; DRV013"; got != want {
+		t.Errorf("the plan is %q, want %q", got, want)
+	}
+	for name, c := range map[string]struct {
+		files providertest.Files
+		want  string // how the status begins
+		says  string // in the comment
+	}{
+		"the condemned one in words of its own": {
+			providertest.Files{releasePath(checkout): "# Again.\n" + releaseText(checkout, "1.2.0", "")}, "success: no release changes", "",
+		},
+		"another condemned one": {
+			providertest.Files{releasePath(checkout): releaseText(checkout, "1.2.0", "  attempt = 2\n")}, "success: checkout-api 1.0.0 -> 1.2.0", "| checkout-api | 1.0.0 → 1.2.0 (attempt 2) |",
+		},
+		"what is live, by other gates": {
+			providertest.Files{releasePath(checkout): releaseText(checkout, "1.0.0", "  max_duration = \"3h\"\n")}, "success: checkout-api 1.0.0, no rollout", "checkout-api runs already as it asks",
+		},
+	} {
+		number, sha := s.branch(strings.ReplaceAll(name, " ", "-"), c.files)
+		s.looked(sha)
+		if got := s.planned(sha); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s: the plan is %q, want it to begin with %q", name, got, c.want)
+		}
+		if comments := s.hub.Comments(number); c.says != "" && (len(comments) != 1 || !strings.Contains(comments[0].Body, c.says)) {
+			t.Errorf("%s: the comments are %+v, want one with %q", name, comments, c.says)
+		}
+	}
+
+	// A person goes back on the branch; asking for the condemned version again is a mistake then.
+	s.hub.Protect(false)
+	s.release("1.0.0")
+	s.until("1.0.0 is asked for", func() bool { return s.rollout(checkout).Reason.Code == strategy.UpToDate })
+	_, again := s.branch("again", providertest.Files{releasePath(checkout): releaseText(checkout, "1.2.0", "")})
+	s.looked(again)
+	if got, want := s.planned(again), "failure: releases/checkout-api/release.hcl:1: 1.2.0 was condemned"; !strings.HasPrefix(got, want) {
+		t.Errorf("the plan is %q, want it to begin with %q", got, want)
+	}
+}
+
+// TestPlanOfWhatBothChanged: the release branch changed the same files since the pull request parted from it.
+func TestPlanOfWhatBothChanged(t *testing.T) {
+	s := newShop(t)
+	s.runs()
+	release := releaseText(checkout, "1.0.0", "")
+	later := strings.Replace(release, "}\n", "\n  # Ask the team before you change this.\n\n  max_duration = \"3h\"\n}\n", 1)
+	apart, apartHead := s.branch("apart", providertest.Files{releasePath(checkout): releaseText(checkout, "1.1.0", "")})
+	same, sameHead := s.branch("same", providertest.Files{releasePath(checkout): strings.Replace(release, "}\n", "\n  max_duration = \"1h\"\n}\n", 1)})
+	s.looked(apartHead)
+	s.looked(sameHead)
+	s.remote.Commit(t, "Take more time", providertest.Files{releasePath(checkout): later})
+	s.until("the plans follow", func() bool {
+		return strings.HasPrefix(s.planned(sameHead), "failure: ") && strings.Contains(s.hub.Comments(apart)[0].Body, "changed")
+	})
+	if got, want := s.planned(apartHead), "success: checkout-api 1.0.0 -> 1.1.0"; !strings.HasPrefix(got, want) {
+		t.Errorf("the plan is %q, want it to begin with %q", got, want)
+	}
+	if body, want := s.hub.Comments(apart)[0].Body, "The release branch changed `releases/checkout-api/release.hcl` too"; !strings.Contains(body, want) {
+		t.Errorf("the comment does not hold %q:\n%s", want, body)
+	}
+	if got, want := s.planned(sameHead), "failure: releases/checkout-api/release.hcl: in conflict with the release branch, which changed it too"; got != want {
+		t.Errorf("the plan is %q, want %q", got, want)
+	}
+	if body, want := s.hub.Comments(same)[0].Body, "**In conflict with the release branch**, which changed it too: `releases/checkout-api/release.hcl`."; !strings.Contains(body, want) {
+		t.Errorf("the comment does not hold %q:\n%s", want, body)
 	}
 }

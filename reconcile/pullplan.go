@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/drover-dev/drover/strategy"
 )
@@ -23,25 +24,29 @@ type base struct {
 
 // pullPlan is what merging a pull request would do.
 type pullPlan struct {
-	pull     strategy.Pull
-	changes  []pullChange
-	mistakes []strategy.Mistake
-	unread   string // why the jobspecs were not asked for; "" when they were
+	pull      strategy.Pull
+	changes   []pullChange
+	mistakes  []strategy.Mistake
+	unread    string   // why the jobspecs were not asked for; "" when they were
+	joined    []string // files that the branch changed too, which a merge makes one of
+	conflicts []string // those of which it cannot
+	peak      int      // allocations more than now, when everything that begins is at its peak
 }
 
 // pullChange is what becomes of one release.
 type pullChange struct {
 	release  string
-	from, to *strategy.Release // nil: it is new, or it goes
-	desired  *strategy.Desired
-	live     int // allocations that run; 0 when not known
-	plan     *strategy.JobPlan
+	from, to *strategy.Release // in Git; nil: it is new, or it goes
+	stand    strategy.Rollout  // where it stands now
+	foreseen *Foreseen         // nil when that is not known: Nomad was not asked
+	stays    bool              // foreseen: what runs is what it asks for
+	goesOn   bool              // foreseen: what is under way is what it asks for
 }
 
 // planOf compares what a pull request proposes, merged into the release branch, with the branch. What it holds is a
 // stranger's when it comes from a fork: it is read within the bounds of the repository and of the loader, and Nomad is
 // not asked about it unless that is allowed.
-func (l *Loop) planOf(ctx context.Context, refs Refs, head strategy.Commit, p strategy.Pull) (*pullPlan, error) {
+func (l *Loop) planOf(ctx context.Context, refs Refs, head strategy.Commit, p strategy.Pull, now time.Time) (*pullPlan, error) {
 	b, err := l.baseAt(ctx, head.SHA)
 	if err != nil {
 		return nil, err
@@ -58,7 +63,7 @@ func (l *Loop) planOf(ctx context.Context, refs Refs, head strategy.Commit, p st
 	if commit.SHA != p.Head {
 		return nil, fmt.Errorf("it is at %s, and GitHub says %.7s: looked at again", commit.Short(), p.Head)
 	}
-	tree, changed, err := l.merged(ctx, refs, b, commit.SHA)
+	tree, changed, err := l.merged(ctx, refs, b, commit.SHA, plan)
 	if err != nil {
 		return nil, err
 	}
@@ -67,15 +72,23 @@ func (l *Loop) planOf(ctx context.Context, refs Refs, head strategy.Commit, p st
 		return plan, nil
 	}
 	plan.compare(b, changed, l.opts.Load, tree)
+	for i := range plan.changes {
+		plan.changes[i].stand = l.standOf(plan.changes[i].release)
+	}
 	if p.Fork && !l.opts.PlanForks {
 		plan.unread = "it comes from a fork, so that Nomad was not asked about its jobspecs"
 		return plan, nil
 	}
+	var previews []Preview
 	for i := range plan.changes {
-		if plan.changes[i].to != nil {
-			l.ask(ctx, plan, &plan.changes[i])
+		if plan.changes[i].to == nil {
+			continue
+		}
+		if preview, ok := l.ask(ctx, plan, &plan.changes[i], now); ok {
+			previews = append(previews, preview)
 		}
 	}
+	plan.peak = Peak(previews, l.opts.Limits)
 	return plan, ctx.Err()
 }
 
@@ -107,8 +120,9 @@ func (l *Loop) baseAt(ctx context.Context, sha string) (*base, error) {
 func sameMistake(m strategy.Mistake) string { return m.Release + "\x00" + m.Path + "\x00" + m.Text }
 
 // merged is the branch's files with what a commit changed since they parted; nil when they have nothing in common.
-// changed are the paths that differ from the branch then. Where both changed a file, it is the commit's.
-func (l *Loop) merged(ctx context.Context, refs Refs, b *base, sha string) (tree strategy.Tree, changed []string, err error) {
+// changed are the paths that differ from the branch then. Where both changed a file it is what a merge makes of it, and the
+// commit's where a merge cannot; the plan notes which those are.
+func (l *Loop) merged(ctx context.Context, refs Refs, b *base, sha string, plan *pullPlan) (tree strategy.Tree, changed []string, err error) {
 	fork, err := refs.MergeBase(ctx, b.sha, sha)
 	if err != nil || fork == "" {
 		return nil, nil, err
@@ -124,14 +138,19 @@ func (l *Loop) merged(ctx context.Context, refs Refs, b *base, sha string) (tree
 	tree = maps.Clone(b.tree)
 	for name, file := range after {
 		if before[name].Hash != file.Hash {
-			tree[name] = file
+			tree[name] = plan.join(name, before[name], b.tree[name], file)
 		}
 	}
-	for name := range before {
+	for name, was := range before {
 		if _, stays := after[name]; !stays {
+			if now, there := b.tree[name]; there && now.Hash != was.Hash {
+				plan.conflicts = append(plan.conflicts, name)
+			}
 			delete(tree, name)
 		}
 	}
+	slices.Sort(plan.conflicts)
+	slices.Sort(plan.joined)
 	for name := range tree {
 		if tree[name].Hash != b.tree[name].Hash {
 			changed = append(changed, name)
@@ -144,6 +163,21 @@ func (l *Loop) merged(ctx context.Context, refs Refs, b *base, sha string) (tree
 	}
 	slices.Sort(changed)
 	return tree, changed, nil
+}
+
+// join is what a merge makes of a file that the pull request changed.
+func (plan *pullPlan) join(name string, before, ours, theirs strategy.File) strategy.File {
+	if ours.Hash == before.Hash || ours.Hash == theirs.Hash {
+		return theirs
+	}
+	if ours.Hash != "" && before.Hash != "" {
+		if merged, ok := mergeFile(before.Content, ours.Content, theirs.Content); ok {
+			plan.joined = append(plan.joined, name)
+			return merged
+		}
+	}
+	plan.conflicts = append(plan.conflicts, name)
+	return theirs
 }
 
 // compare finds the releases that change, and the mistakes that were not there before.
@@ -224,38 +258,58 @@ func (s scope) narrow(b *base, tree strategy.Tree) strategy.Tree {
 	return tree
 }
 
-// ask has Nomad say what a release's job is, what runs of it, and what would change.
-func (l *Loop) ask(ctx context.Context, plan *pullPlan, c *pullChange) {
+// ask has Nomad say what a release's job is, and foresees from what runs of it what would be done.
+func (l *Loop) ask(ctx context.Context, plan *pullPlan, c *pullChange, now time.Time) (preview Preview, ok bool) {
+	wrong := func(file string, line int, text string) {
+		plan.mistakes = append(plan.mistakes, strategy.Mistake{Release: c.release, Path: file, Line: line, Text: text})
+	}
 	d, err := l.intent.resolve(ctx, *c.to)
 	if errors.Is(err, strategy.ErrInvalid) {
-		plan.mistakes = append(plan.mistakes, strategy.Mistake{Release: c.release, Path: c.to.Source.Path, Line: 1, Text: err.Error()})
-		return
+		wrong(c.to.Source.Path, 1, err.Error())
+		return Preview{}, false
+	}
+	var state strategy.ClusterState
+	if err == nil {
+		state, err = l.opts.Cluster.Observe(ctx, d.Job.Ref, d.Service)
 	}
 	if err != nil { // What it says may name what is ours alone.
 		plan.unread = "Nomad could not be asked about the jobspecs"
-		l.log.Warn("jobspec of a pull request not resolved", "release", c.release, "pull", plan.pull.Number, "error", err)
-		return
+		l.log.Warn("release of a pull request not foreseen", "release", c.release, "pull", plan.pull.Number, "error", err)
+		return Preview{}, false
 	}
-	c.desired = d
 	for _, problem := range d.Refusals {
-		plan.mistakes = append(plan.mistakes, strategy.Mistake{Release: c.release, Path: c.to.Path, Line: c.to.Line, Text: problem})
+		wrong(c.to.Path, c.to.Line, problem)
 	}
 	if other := l.ownerOf(d.Job.Ref, c.release); other != "" {
-		plan.mistakes = append(plan.mistakes, strategy.Mistake{Release: c.release, Path: c.to.Path, Line: c.to.Line, Text: fmt.Sprintf("its job %s is that of release %q", d.Job.Ref.ID, other)})
+		wrong(c.to.Path, c.to.Line, fmt.Sprintf("its job %s is that of release %q", d.Job.Ref.ID, other))
 	}
-	state, err := l.opts.Cluster.Observe(ctx, d.Job.Ref, d.Service)
-	if err != nil {
-		return
+	r, cluster := c.stand.AsEnded(&state)
+	o := strategy.Observation{Desired: d, Cluster: cluster}
+	if owner := state.Marker.Instance; owner != "" && owner != l.opts.Instance {
+		o.Owner = owner
 	}
-	c.live = state.Count
-	if planner, ok := l.opts.Cluster.(Planner); ok {
-		said, err := planner.Plan(ctx, strategy.Registration{
-			Job: d.Job.Ref, Source: &c.to.Source, Canaries: d.Release.Plan.Canaries, Steps: d.Release.Plan.Steps, ModifyIndex: state.ModifyIndex,
-		})
-		if err == nil {
-			c.plan = &said
-		}
+	preview = l.foresee(ctx, r, o, now)
+	if preview.NomadProblem != "" {
+		preview.NomadProblem = "not known"
 	}
+	f := preview.Foreseen()
+	c.foreseen, c.stays = &f, d.Revision == preview.Next.Stable.Revision
+	c.goesOn = !c.stand.AtRest() && d.Revision == c.stand.Canary.Revision
+	if refused(preview) && len(d.Refusals) == 0 && !l.isAskedFor(c.release, d.Revision) {
+		wrong(c.to.Path, c.to.Line, preview.Reason.Text)
+	}
+	return preview, true
+}
+
+// refused tells whether merging would begin nothing, because of what was before.
+func refused(p Preview) bool {
+	return slices.Contains([]strategy.ReasonCode{strategy.AlreadyCondemned, strategy.AlreadyParked, strategy.OtherInstance}, p.Reason.Code)
+}
+
+// isAskedFor tells whether the branch asks for that revision already.
+func (l *Loop) isAskedFor(release string, revision strategy.Revision) bool {
+	d, _ := l.intent.desired(release)
+	return d != nil && d.Revision == revision
 }
 
 // ownerOf is another release that asks for the job now.

@@ -32,7 +32,8 @@ type reviewed struct {
 	head, base string
 	status     strategy.Status
 	remark     string
-	next       time.Time // after a failure
+	stands     map[string]string // where its releases stood
+	next       time.Time         // after a failure
 	pause      time.Duration
 }
 
@@ -67,12 +68,12 @@ func (l *Loop) Review(ctx context.Context, now time.Time) (left bool, err error)
 	for _, p := range open {
 		known, ok := l.desk.seen[p.Number]
 		switch {
-		case ok && known.head == p.Head && known.base == head.SHA, now.Before(known.next):
+		case ok && known.head == p.Head && known.base == head.SHA && !l.moved(known.stands), now.Before(known.next):
 		case done == reviewsAtOnce:
 			left = true
 		default:
 			done++
-			if err := l.reviewOne(ctx, refs, head, p, &known); err != nil {
+			if err := l.reviewOne(ctx, refs, head, p, &known, now); err != nil {
 				known.pause = min(max(2*known.pause, errandPause), longestPause)
 				known.next = now.Add(known.pause)
 				var at later
@@ -91,10 +92,10 @@ func (l *Loop) Review(ctx context.Context, now time.Time) (left bool, err error)
 }
 
 // reviewOne says what one pull request would do, where that is not what was said before.
-func (l *Loop) reviewOne(ctx context.Context, refs Refs, head strategy.Commit, p strategy.Pull, known *reviewed) error {
+func (l *Loop) reviewOne(ctx context.Context, refs Refs, head strategy.Commit, p strategy.Pull, known *reviewed, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, reviewTime)
 	defer cancel()
-	plan, err := l.planOf(ctx, refs, head, p)
+	plan, err := l.planOf(ctx, refs, head, p, now)
 	if err != nil {
 		return err
 	}
@@ -121,7 +122,30 @@ func (l *Loop) reviewOne(ctx context.Context, refs Refs, head strategy.Commit, p
 		}
 		known.status = status
 	}
+	known.stands = map[string]string{}
+	for _, c := range plan.changes {
+		known.stands[c.release] = standText(c.stand)
+	}
 	return nil
+}
+
+// standText is what of a release's record a plan for it rests on.
+func standText(r strategy.Rollout) string {
+	text := fmt.Sprint(r.Stable.Revision, len(r.Condemned), r.Parked)
+	if !r.AtRest() {
+		text += fmt.Sprint(r.Canary.Revision)
+	}
+	return text
+}
+
+// moved tells whether a release of a plan stands elsewhere by now.
+func (l *Loop) moved(stands map[string]string) bool {
+	for release, stood := range stands {
+		if standText(l.standOf(release)) != stood {
+			return true
+		}
+	}
+	return false
 }
 
 func orText(text, instead string) string {

@@ -10,9 +10,9 @@ import (
 // Finding is something about a plan that people may regret: it is no mistake, and may be meant. Its code is for machines, and
 // to accept it by.
 type Finding struct {
-	Code   string
-	Text   string // what it is, and what may come of it
-	Remedy string
+	Code   string `json:"code"`
+	Text   string `json:"text"` // what it is, and what may come of it
+	Remedy string `json:"remedy"`
 }
 
 // String is the finding in one line, with how to mend and how to accept it.

@@ -1,6 +1,9 @@
 package strategy
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Registers is what a rollout that was just begun is going to register, for those who ask beforehand what would come of
 // it; false where nothing is begun.
@@ -103,4 +106,22 @@ func (r Rollout) countCaveat(g GroupSpec, live int) string {
 		return fmt.Sprintf("group %q runs %d allocations and the jobspec says %d: the rollout keeps %d, and Git's count is applied after it", g.Name, live, g.Count, live)
 	}
 	return fmt.Sprintf("group %q runs %d allocations and the jobspec says %d: what runs stays, until Git changes its count", g.Name, live, g.Count)
+}
+
+// AsEnded is the release and its job as they would be if the rollout under way had been taken back, for those who ask what
+// another revision would find then. At rest both are as they are.
+func (r Rollout) AsEnded(c *ClusterState) (Rollout, *ClusterState) {
+	if r.AtRest() || c == nil {
+		return r, c
+	}
+	ended := r.clone()
+	ended.Phase, ended.Hold, ended.Ending, ended.Outbox, ended.ID = Resting, nil, nil, nil, ""
+	ended.Canary, ended.Weight, ended.Step, ended.Verdicts, ended.Evidence = Trial{}, 0, 0, nil, Evidence{}
+	if r.Stable.Revision.IsZero() {
+		return ended, &ClusterState{} // A first release that is taken back leaves nothing.
+	}
+	state := *c
+	state.Version, state.Revision, state.Marker, state.Deployment = r.Stable.Version, r.Stable.Revision, Marker{}, Deployment{}
+	state.Allocs = slices.DeleteFunc(slices.Clone(c.Allocs), func(a Alloc) bool { return a.Canary })
+	return ended, &state
 }

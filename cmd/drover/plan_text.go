@@ -4,10 +4,14 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/drover-dev/drover/reconcile"
 )
 
 // signs begin the line of a release.
-var signs = map[planChange]string{planNone: " ", planStarts: "~", planWaits: "~", planMoving: "~", planProblem: "!"}
+var signs = map[reconcile.ForeseenChange]string{
+	reconcile.ForeseenNone: " ", reconcile.ForeseenStarts: "~", reconcile.ForeseenWaits: "~", reconcile.ForeseenMoving: "~", reconcile.ForeseenProblem: "!",
+}
 
 // print shows the plan to a person.
 func (p *plan) print(c *console) {
@@ -36,7 +40,7 @@ const maxLong = 5
 func (p *plan) starting() int {
 	n := 0
 	for _, r := range p.Releases {
-		if r.Change == planStarts {
+		if r.Change == reconcile.ForeseenStarts {
 			n++
 		}
 	}
@@ -46,11 +50,11 @@ func (p *plan) starting() int {
 func (r planned) print(c *console, long bool) {
 	text := r.Reason
 	switch r.Change {
-	case planWaits:
+	case reconcile.ForeseenWaits:
 		text = "held: " + text
-	case planMoving:
+	case reconcile.ForeseenMoving:
 		text = "in motion: " + text
-	case planNone, planStarts, planProblem:
+	case reconcile.ForeseenNone, reconcile.ForeseenStarts, reconcile.ForeseenProblem:
 	}
 	c.printf("%s %s: %s\n", signs[r.Change], r.Release, strings.ReplaceAll(text, "\n", "\n    "))
 	if len(r.Stages) > 0 {
@@ -59,15 +63,18 @@ func (r planned) print(c *console, long bool) {
 			c.printf("      %s\n", stage)
 		}
 	}
-	if r.Change == planStarts && r.Extra > 0 {
+	if r.Change == reconcile.ForeseenStarts && r.Extra > 0 {
 		c.printf("      at its peak %s more than now\n", count(r.Extra, "allocation"))
 	}
 	for _, w := range r.Warnings {
 		c.printf("    warning: %s\n", w)
 	}
+	for _, f := range r.Findings {
+		c.printf("    warning: %s\n", f)
+	}
 	if long {
 		r.printValues(c)
-		r.Nomad.print(c)
+		printNomad(c, r.Nomad)
 	}
 }
 
@@ -89,7 +96,8 @@ func (r planned) printValues(c *console) {
 	}
 }
 
-func (n *nomadPlan) print(c *console) {
+// printNomad shows what Nomad says it would do.
+func printNomad(c *console, n *reconcile.NomadForesees) {
 	if n == nil {
 		return
 	}

@@ -2,32 +2,16 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"time"
+
+	"github.com/drover-dev/drover/reconcile"
 )
 
 // count is a number of things: "1 release", "2 releases".
-func count(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	if stem, ok := strings.CutSuffix(thing, "y"); ok && !strings.HasSuffix(stem, "a") && !strings.HasSuffix(stem, "e") {
-		return fmt.Sprintf("%d %sies", n, stem)
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
+func count(n int, thing string) string { return reconcile.Count(n, thing) }
 
 // short is a duration without the parts that are zero: "5m", "1h30m".
-func short(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
-}
+func short(d time.Duration) string { return reconcile.Short(d) }
 
 // ageText is a time gone by, as exactly as people want it: "42s", "3m10s", "5h12m", "9d4h".
 func ageText(d time.Duration) string {

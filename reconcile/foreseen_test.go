@@ -1,8 +1,9 @@
-package main
+package reconcile_test
 
 import (
 	"testing"
 
+	"github.com/drover-dev/drover/reconcile"
 	"github.com/drover-dev/drover/strategy"
 )
 
@@ -25,7 +26,7 @@ func TestGateText(t *testing.T) {
 			Max: &strategy.Bound{Value: 100, Text: "100"}, Min: &strategy.Bound{Value: 1, Text: "1"},
 		},
 	} {
-		if got := gateText(gate); got != want {
+		if got := reconcile.GateText(gate); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
