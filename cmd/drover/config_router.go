@@ -26,6 +26,7 @@ type routerConfig struct {
 	File      string        `hcl:"file,optional"`    // that NGINX includes
 	Test      []string      `hcl:"test,optional"`    // the command that tests NGINX's configuration
 	Reload    []string      `hcl:"reload,optional"`  // the one that has it loaded
+	Log       string        `hcl:"log,optional"`     // where NGINX tells Drover of requests
 	Routes    []routeConfig `hcl:"route,block"`
 	Body      hcl.Body      `hcl:",body"`
 	Range     hcl.Range     `hcl:",def_range"`

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/nomad/api"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/drover-dev/drover/providers/haproxy"
 	"github.com/drover-dev/drover/providers/nginx"
@@ -40,7 +42,7 @@ var routerTakes = map[string]takes{
 		check: func(r *routerConfig) hcl.Diagnostics { return append(r.checkInstances(), r.checkProtocols()...) },
 	},
 	routerHAProxy: {attributes: []string{"sockets"}, routes: true, routeAttributes: []string{"backend"}, check: (*routerConfig).checkHAProxy},
-	routerNGINX:   {attributes: []string{"file", "admin", "test", "reload"}, routes: true, check: (*routerConfig).checkNGINX},
+	routerNGINX:   {attributes: []string{"file", "admin", "log", "test", "reload"}, routes: true, check: (*routerConfig).checkNGINX},
 	routerNone:    {},
 }
 
@@ -62,6 +64,9 @@ func wireRouter(c *config, r routerConfig, client *api.Client) (reconcile.Traffi
 			return traffic, err
 		}
 		traffic.Router = router
+		if r.Log != "" {
+			traffic.Meter = router
+		}
 	case routerNone:
 		traffic.Router = replicas.New()
 	case routerProxy:
@@ -117,18 +122,16 @@ func (r *routerConfig) checkNGINX() hcl.Diagnostics {
 }
 
 func (r *routerConfig) nginxOptions() nginx.Options {
-	return nginx.Options{Name: r.Name, File: r.File, Admin: r.Admin, Test: r.Test, Reload: r.Reload}
+	return nginx.Options{Name: r.Name, File: r.File, Admin: r.Admin, Log: r.Log, Test: r.Test, Reload: r.Reload}
 }
 
-// prepareRouters makes the files that balancers do not start without. It is called once, before anything is released.
-func (c *config) prepareRouters() error {
+// runRouters makes the files that balancers do not start without, and hears what they tell, until ctx is done. It is called
+// once, before anything is released.
+func runRouters(ctx context.Context, group *errgroup.Group, c *config, routers map[string]reconcile.Traffic) error {
 	for _, r := range c.Routers {
-		if r.Type != routerNGINX {
+		router, ok := routers[r.Name].Router.(*nginx.Router)
+		if !ok {
 			continue
-		}
-		router, err := nginx.New(r.nginxOptions())
-		if err != nil {
-			return err
 		}
 		var releases []string
 		for _, route := range r.Routes {
@@ -137,6 +140,7 @@ func (c *config) prepareRouters() error {
 		if err := router.Prepare(releases...); err != nil {
 			return err
 		}
+		group.Go(func() error { return router.Hear(ctx) })
 	}
 	return nil
 }

@@ -39,15 +39,15 @@ func runDaemon(ctx context.Context, c *console, args []string) int {
 	if err != nil {
 		return c.fail(err)
 	}
-	if err := conf.prepareRouters(); err != nil {
-		return c.fail(err)
-	}
 	lead, err := wireLeadership(conf, logger, registry)
 	if err != nil {
 		return c.fail(err)
 	}
 	loop := reconcile.New(opts)
 	group, ctx := errgroup.WithContext(ctx)
+	if err := runRouters(ctx, group, conf, opts.Routers); err != nil {
+		return c.fail(err)
+	}
 	if err := serveCommands(ctx, group, conf.StateDir, loop, lead); err != nil {
 		return c.fail(err)
 	}

@@ -1,6 +1,7 @@
 package balancers_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -16,14 +17,17 @@ import (
 	"github.com/drover-dev/drover/strategy"
 )
 
-var _ reconcile.Router = (*nginx.Router)(nil)
+var (
+	_ reconcile.Router = (*nginx.Router)(nil)
+	_ reconcile.Meter  = (*nginx.Router)(nil)
+)
 
 // startNGINX runs NGINX with a server for each release of the suite, and returns the address for users.
 func startNGINX(t *testing.T) (edge string, router *nginx.Router, config string) {
 	t.Helper()
 	dir := t.TempDir()
 	edge = freeAddress(t)
-	admin := freeAddress(t)
+	admin, log := freeAddress(t), freeAddress(t)
 	config = filepath.Join(dir, "nginx.conf")
 	include := filepath.Join(dir, "edge.conf")
 	var servers strings.Builder
@@ -35,9 +39,10 @@ func startNGINX(t *testing.T) (edge string, router *nginx.Router, config string)
       proxy_pass http://%s;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
+      access_log syslog:server=%s,nohostname,tag=drover drover;
     }
   }
-`, edge, release, nginx.Variable(release))
+`, edge, release, nginx.Variable(release), log)
 	}
 	text := fmt.Sprintf(`daemon off;
 pid %[1]s/nginx.pid;
@@ -59,7 +64,7 @@ http {
 	}
 	control := func(args ...string) []string { return append([]string{"nginx", "-p", dir, "-c", config}, args...) }
 	router, err := nginx.New(nginx.Options{
-		Name: "edge", File: include, Admin: admin, Test: control("-t", "-q"), Reload: control("-s", "reload"),
+		Name: "edge", File: include, Admin: admin, Log: log, Test: control("-t", "-q"), Reload: control("-s", "reload"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +77,16 @@ http {
 		response, err := http.Get("http://" + admin + "/drover")
 		return err == nil && response.Body.Close() == nil
 	})
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	heard := make(chan error, 1)
+	go func() { heard <- router.Hear(ctx) }()
+	t.Cleanup(func() { cancel(); <-heard })
+	for {
+		if _, err := router.Sample(t.Context(), "shop"); err == nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
 	return edge, router, config
 }
 
@@ -81,8 +96,9 @@ func TestNGINX(t *testing.T) {
 		edge, router, _ := startNGINX(t)
 		users, services := newUsers(t, edge), newServices(t)
 		return providertest.RouterHarness{
-			Router: router, Start: services.start, Behave: services.behave, Send: users.send,
+			Router: router, Meter: router, Start: services.start, Behave: services.behave, Send: users.send,
 			Settle: func() { time.Sleep(20 * time.Millisecond) },
+			Count:  func() { time.Sleep(300 * time.Millisecond) }, // The log comes after the answer.
 			Drawn:  true,
 		}
 	})

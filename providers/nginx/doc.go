@@ -14,6 +14,9 @@
 // the test fails. A small server in the file, on an address that only Drover needs, says which one the running workers
 // have loaded: a split is in effect when they say so.
 //
+// Where NGINX is told to, it sends a line for each request to an address that Drover hears on: which upstream answered, with
+// what status, and how long it took. Nothing else of it tells the tracks apart.
+//
 // The splits themselves are kept in the file, so that another Drover finds them. What a person changes in it is found by
 // its checksum and reported; the next split overwrites it.
 package nginx

@@ -18,11 +18,15 @@ import (
 )
 
 const (
-	heading    = "# Written by Drover: what is changed here is lost with the next split. "
-	splitLine  = "# split "
-	adminPath  = "/drover"
-	nobody     = "server 127.0.0.1:1 down;" // An upstream without a server is no valid one.
-	keepsAlive = 32                         // idle connections to each upstream, of each worker
+	heading   = "# Written by Drover: what is changed here is lost with the next split. "
+	splitLine = "# split "
+	adminPath = "/drover"
+
+	adminServer = "\nserver {\n  listen "
+	nobody      = "server 127.0.0.1:1 down;" // An upstream without a server is no valid one.
+	keepsAlive  = 32                         // idle connections to each upstream, of each worker
+
+	upstreamPrefix = "drover-"
 )
 
 // Variable is the name of the variable that holds the upstream of a request of the release, with its $.
@@ -44,18 +48,44 @@ func symbol(release string) string {
 	return b.String()
 }
 
-// render is the file for these splits. sum is the checksum that it carries, and that NGINX says it has loaded.
-func render(splits map[string]strategy.Split, admin string) (content []byte, sum string, err error) {
+// format is what the file depends on beside the splits.
+type format struct {
+	admin string
+	logs  bool // it declares the format of the log
+}
+
+// render is the file for these splits.
+func render(splits map[string]strategy.Split, f format) ([]byte, error) {
 	var body bytes.Buffer
 	for _, release := range slices.Sorted(maps.Keys(splits)) {
 		if err := renderSplit(&body, splits[release]); err != nil {
-			return nil, "", err
+			return nil, err
 		}
 	}
-	hash := sha256.Sum256([]byte(admin + "\n" + body.String()))
+	if f.logs {
+		fmt.Fprintf(&body, "\nlog_format %s '%s';\n", logFormat, logFields)
+	}
+	content, _ := seal(body.String(), f.admin)
+	return content, nil
+}
+
+// seal puts the checksum around the body of a file: it carries it, and NGINX says with it what it has loaded.
+func seal(body, admin string) (content []byte, sum string) {
+	hash := sha256.Sum256([]byte(admin + "\n" + body))
 	sum = hex.EncodeToString(hash[:8])
-	fmt.Fprintf(&body, "\nserver {\n  listen %s;\n  access_log off;\n  location = %s { return 200 \"%s\"; }\n  location / { return 404; }\n}\n", admin, adminPath, sum)
-	return append([]byte(heading+sum+"\n"), body.Bytes()...), sum, nil
+	return fmt.Appendf(nil, "%s%s\n%s%s%s;\n  access_log off;\n  location = %s { return 200 \"%s\"; }\n  location / { return 404; }\n}\n", heading, sum, body, adminServer, admin, adminPath, sum), sum
+}
+
+// intact tells whether a file is as it was sealed, by whatever options, and with what checksum.
+func intact(content []byte) (sum string, ok bool) {
+	_, rest, _ := strings.Cut(string(content), "\n")
+	n := strings.LastIndex(rest, adminServer)
+	if n < 0 {
+		return "", false
+	}
+	admin, _, _ := strings.Cut(rest[n+len(adminServer):], ";")
+	want, sum := seal(rest[:n], admin)
+	return sum, bytes.Equal(want, content)
 }
 
 func renderSplit(b *bytes.Buffer, split strategy.Split) error {
@@ -82,7 +112,7 @@ func renderSplit(b *bytes.Buffer, split strategy.Split) error {
 }
 
 func upstream(name string, track strategy.Track) string {
-	return "drover-" + name + "-" + string(track)
+	return upstreamPrefix + name + "-" + string(track)
 }
 
 func renderUpstream(b *bytes.Buffer, name string, track strategy.Track, endpoints []strategy.Endpoint) {
@@ -96,38 +126,36 @@ func renderUpstream(b *bytes.Buffer, name string, track strategy.Track, endpoint
 	fmt.Fprintf(b, "  keepalive %d;\n}\n", keepsAlive)
 }
 
-// errEdited says that the file is not as Drover wrote it.
-var errEdited = errors.New("it was changed by somebody else: put it back, or remove it, and Drover writes it anew")
+// file is what was found on the disk.
+type file struct {
+	splits  map[string]strategy.Split
+	sum     string // "" for one that is not there, or was changed by somebody else
+	edited  bool
+	content []byte // nil when it is not there
+}
 
-// readFile is the splits that a file has and its checksum. One that is not there has none.
-func readFile(path, admin string) (splits map[string]strategy.Split, sum string, content []byte, err error) {
-	content, err = os.ReadFile(path)
+// readFile reads the splits that a file has. Of one that somebody else changed it has those that can still be read.
+func readFile(path string) (file, error) {
+	found := file{splits: map[string]strategy.Split{}}
+	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return map[string]strategy.Split{}, "", nil, nil
+		return found, nil
 	}
 	if err != nil {
-		return nil, "", nil, err
+		return found, err
 	}
-	splits = map[string]strategy.Split{}
+	sum, ok := intact(content)
+	found.content, found.sum, found.edited = content, sum, !ok
+	if !ok {
+		found.sum = ""
+	}
 	for line := range strings.Lines(string(content)) {
-		text, found := strings.CutPrefix(line, splitLine)
-		if !found {
-			continue
-		}
 		var split strategy.Split
-		if err := json.Unmarshal([]byte(text), &split); err != nil {
-			return nil, "", content, fmt.Errorf("%s: %w", path, errEdited)
+		if text, is := strings.CutPrefix(line, splitLine); is && json.Unmarshal([]byte(text), &split) == nil && split.Release != "" {
+			found.splits[split.Release] = split
 		}
-		splits[split.Release] = split
 	}
-	want, sum, err := render(splits, admin)
-	if err != nil {
-		return nil, "", content, err
-	}
-	if !bytes.Equal(want, content) {
-		return splits, "", content, fmt.Errorf("%s: %w", path, errEdited)
-	}
-	return splits, sum, content, nil
+	return found, nil
 }
 
 // replaceFile writes a file as a whole: a crash leaves the old one or the new one. Others may read it, as NGINX must.

@@ -1,10 +1,12 @@
 package nginx
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -30,17 +32,21 @@ type Options struct {
 	Admin  string           // host:port on which NGINX is to tell Drover what it has loaded
 	Test   []string         // command that tests the configuration; default nginx -t -q
 	Reload []string         // command that has NGINX load it; default nginx -s reload
+	Log    string           // host:port on which Drover hears of requests, see Hear; "" for nowhere
 	Now    func() time.Time // time.Now when nil
 }
 
-// Router steers one NGINX. It is safe for concurrent use.
+// Router steers one NGINX, and with a log is the meter of what went through it. It is safe for concurrent use.
 type Router struct {
 	options Options
 	client  *http.Client
 
 	mu    sync.Mutex
-	seen  string    // what was loaded when NGINX was asked last
-	since time.Time // when that was seen first
+	seen  string                    // what was loaded when NGINX was asked last
+	since time.Time                 // when that was seen first
+	known map[string]strategy.Split // written last, and empty ones of releases that NGINX needs the variable of
+
+	tally tally
 }
 
 // New makes a router. It writes nothing yet; see Prepare.
@@ -61,7 +67,7 @@ func New(o Options) (*Router, error) {
 		o.Now = time.Now
 	}
 	// A kept connection would be answered by a worker that is on its way out.
-	return &Router{options: o, client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}, nil
+	return &Router{options: o, known: map[string]strategy.Split{}, client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}, nil
 }
 
 // Prepare writes the file so that it has the variables of these releases, which NGINX does not start without. What the
@@ -69,21 +75,17 @@ func New(o Options) (*Router, error) {
 func (r *Router) Prepare(releases ...string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	splits, _, _, err := readFile(r.options.File, r.options.Admin)
+	for _, release := range releases {
+		if _, ok := r.known[release]; !ok {
+			r.known[release] = strategy.Split{Release: release}
+		}
+	}
+	found, err := readFile(r.options.File)
 	if err != nil {
 		return fmt.Errorf("prepare router %q: %w", r.options.Name, err)
 	}
-	missing := false
-	for _, release := range releases {
-		if splits[release].Release == "" {
-			splits[release], missing = strategy.Split{Release: release}, true
-		}
-	}
-	if !missing {
-		return nil
-	}
-	content, _, err := render(splits, r.options.Admin)
-	if err == nil {
+	content, err := render(r.over(found), r.format())
+	if err == nil && !bytes.Equal(content, found.content) {
 		err = replaceFile(r.options.File, content)
 	}
 	if err != nil {
@@ -92,9 +94,23 @@ func (r *Router) Prepare(releases ...string) error {
 	return nil
 }
 
-// Abilities is that it divides; it counts nothing that tells the tracks apart.
-func (*Router) Abilities() strategy.Abilities {
-	return strategy.Abilities{Kind: "nginx", Static: true}
+func (r *Router) format() format { return format{admin: r.options.Admin, logs: r.options.Log != ""} }
+
+// over is the splits of a file, with those that are known of releases that it lacks. Where somebody changed the file, what
+// Drover wrote last is what counts.
+func (r *Router) over(found file) map[string]strategy.Split {
+	splits := maps.Clone(found.splits)
+	for release, split := range r.known {
+		if _, has := splits[release]; !has || (found.edited && split.Service != "") {
+			splits[release] = split
+		}
+	}
+	return splits
+}
+
+// Abilities is that it divides, and with a log that it counts.
+func (r *Router) Abilities() strategy.Abilities {
+	return strategy.Abilities{Kind: "nginx", Static: true, Counts: r.options.Log != "", Latency: r.options.Log != ""}
 }
 
 // Apply writes the split into the file, tests the configuration and has it loaded. A configuration that does not pass is
@@ -109,15 +125,13 @@ func (r *Router) Apply(ctx context.Context, split strategy.Split) error {
 }
 
 func (r *Router) apply(ctx context.Context, split strategy.Split) error {
-	splits, _, old, err := readFile(r.options.File, r.options.Admin)
-	if err != nil && !errors.Is(err, errEdited) {
+	found, err := readFile(r.options.File)
+	if err != nil {
 		return err
 	}
-	if splits == nil {
-		splits = map[string]strategy.Split{}
-	}
+	splits := r.over(found)
 	splits[split.Release] = split
-	content, _, err := render(splits, r.options.Admin)
+	content, err := render(splits, r.format())
 	if err != nil {
 		return err
 	}
@@ -125,8 +139,9 @@ func (r *Router) apply(ctx context.Context, split strategy.Split) error {
 		return fmt.Errorf("write %s: %w", r.options.File, err)
 	}
 	if err := run(ctx, r.options.Test); err != nil {
-		return errors.Join(fmt.Errorf("NGINX does not accept its configuration, the old one is put back: %w", err), r.putBack(old))
+		return errors.Join(fmt.Errorf("NGINX does not accept its configuration, the old one is put back: %w", err), r.putBack(found.content))
 	}
+	r.known = splits
 	if err := run(ctx, r.options.Reload); err != nil {
 		return fmt.Errorf("reload NGINX: %w", err)
 	}
@@ -153,7 +168,8 @@ func run(ctx context.Context, command []string) error {
 	return nil
 }
 
-// Read is the split of the file, once the running workers have loaded it; until then it is one of nothing.
+// Read is the split of the file, once the running workers have loaded it; until then, and when somebody else changed the
+// file, it is one of nothing.
 func (r *Router) Read(ctx context.Context, release string) (strategy.TrafficState, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -165,8 +181,8 @@ func (r *Router) Read(ctx context.Context, release string) (strategy.TrafficStat
 }
 
 func (r *Router) read(ctx context.Context, release string) (strategy.Split, error) {
-	splits, sum, _, err := readFile(r.options.File, r.options.Admin)
-	if err != nil || splits[release].Release == "" {
+	found, err := readFile(r.options.File)
+	if err != nil || found.splits[release].Release == "" {
 		return strategy.Split{}, err
 	}
 	loaded, err := r.loaded(ctx)
@@ -176,10 +192,10 @@ func (r *Router) read(ctx context.Context, release string) (strategy.Split, erro
 	if loaded != r.seen {
 		r.seen, r.since = loaded, r.options.Now()
 	}
-	if loaded != sum || r.options.Now().Sub(r.since) < overlap {
+	if found.edited || loaded != found.sum || r.options.Now().Sub(r.since) < overlap {
 		return strategy.Split{Release: release}, nil
 	}
-	return splits[release], nil
+	return found.splits[release], nil
 }
 
 // loaded is the checksum of the file that the workers run by.
