@@ -44,7 +44,8 @@ func (l *Loop) Run(ctx context.Context) {
 		}
 	}()
 	for ctx.Err() == nil {
-		moving, err := l.Pass(ctx, time.Now())
+		// Without its monotonic part the time is what can be written down: a decision made again later comes to the same.
+		moving, err := l.Pass(ctx, time.Now().Round(0))
 		if ctx.Err() == nil {
 			l.complaint.of(err, time.Now(), l.log)
 		}

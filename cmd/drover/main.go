@@ -47,6 +47,7 @@ func commands() []command {
 		{"plan", "[RELEASE]", "show what Git asks for against what Nomad runs", runPlan},
 		{"status", "[RELEASE]", "show where every release stands", runStatus},
 		{"why", "RELEASE", "say what a release waits for, with the evidence of each gate", runWhy},
+		{"replay", "FILE", "make the decisions of drover why -inputs again, and see that they agree", runReplay},
 		{"rehearse", "RELEASE", "play a release on a simulated cluster, with a fault, before it is merged", runRehearse},
 		{"policies", "[NAME]", "show the policies that are shipped", runPolicies},
 		{"pause", "RELEASE", "hold a rollout where it is", runCommand(strategy.CommandPause)},

@@ -24,6 +24,7 @@ type rehearsal struct {
 	stable  string         // the version that it takes the place of
 	counts  map[string]int // of the groups as they run; those of the jobspec where nothing is said
 	sound   service
+	notify  func(reconcile.Decision) // is told of every decision; nil when nobody is
 }
 
 // take is how one rollout went.
@@ -248,6 +249,9 @@ func (p *player) rollout() strategy.Rollout { return p.loop.Rollouts()[p.release
 
 // decided keeps what is worth telling of a decision.
 func (p *player) decided(d reconcile.Decision) {
+	if p.notify != nil {
+		p.notify(d)
+	}
 	if p.begun.IsZero() {
 		return
 	}

@@ -43,6 +43,7 @@ func runDaemon(ctx context.Context, c *console, args []string) int {
 	if err != nil {
 		return c.fail(err)
 	}
+	opts.Notify = keepInputs(keptInputs(conf), logger)
 	loop := reconcile.New(opts)
 	group, ctx := errgroup.WithContext(ctx)
 	if err := runRouters(ctx, group, conf, opts.Routers); err != nil {

@@ -13,7 +13,8 @@ import (
 
 // runWhy says what a release waits for, and what each of its gates has for and against the canary.
 func runWhy(ctx context.Context, c *console, args []string) int {
-	f := c.flags("why", "why [-config drover.hcl] RELEASE")
+	f := c.flags("why", "why [-config drover.hcl] [-inputs] RELEASE")
+	inputs := f.Bool("inputs", false, "print what the last decisions were made on, for drover replay")
 	conf, code, done := c.configured(f, args, anyArgs)
 	if done {
 		return code
@@ -21,6 +22,12 @@ func runWhy(ctx context.Context, c *console, args []string) int {
 	if f.NArg() != 1 {
 		f.Usage()
 		return 1
+	}
+	if *inputs {
+		if err := keptInputs(conf).WriteTo(c.out, f.Arg(0)); err != nil {
+			return c.fail(err)
+		}
+		return 0
 	}
 	rollouts, err := readRollouts(ctx, conf)
 	if err != nil {

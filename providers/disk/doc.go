@@ -6,6 +6,8 @@
 //	ledger, err := disk.NewLedger("/var/lib/drover/ledger")
 //	records, err := ledger.Load(ctx)
 //
+// Beside them Inputs keeps what decisions were made on, so that they can be made again.
+//
 // Invariants:
 //
 //   - a reader sees a record as it was before a write or after it, whenever the writer dies;
