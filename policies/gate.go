@@ -15,6 +15,7 @@ const maxGates = 8
 type gateRule struct {
 	gate     strategy.Gate
 	disabled bool
+	shadow   bool      // it is on copies of requests
 	at       hcl.Range // of its label
 }
 
@@ -30,6 +31,7 @@ var gateSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{
 	{Name: "from"},
 	{Name: "query"},
 	{Name: "exposure"},
+	{Name: "on"},
 }}
 
 // decodeGates reads the gates of one policy or release.
@@ -80,6 +82,7 @@ func decodeGateBlock(block *hcl.Block) (gateRule, hcl.Diagnostics) {
 		return rule, diags
 	}
 	diags = append(diags, d...)
+	diags = append(diags, rule.decodeOn(attrs)...)
 	return rule, append(diags, rule.decodeManner(attrs)...)
 }
 
@@ -225,16 +228,18 @@ func toleranceOf(expr hcl.Expression, points bool) (strategy.Tolerance, hcl.Diag
 func (r gateRule) name() string { return r.gate.Name }
 func (r gateRule) off() bool    { return r.disabled }
 
-// mergeGates is the gates of a policy with those of a release put over them.
-func mergeGates(policy, release []gateRule) ([]strategy.Gate, hcl.Diagnostics) {
-	var diags hcl.Diagnostics
+// mergeGates is the gates of a policy with those of a release put over them: those on users' requests, and those on copies.
+func mergeGates(policy, release []gateRule) (gates, copied []strategy.Gate, diags hcl.Diagnostics) {
 	merged, strays := overlay(policy, release)
 	for _, rule := range strays {
 		diags = append(diags, fault("Unknown gate", rule.at, "There is no gate %q in the policy to be disabled.%s", rule.gate.Name, strategy.DidYouMean(rule.gate.Name, namesOf(policy))))
 	}
-	var gates []strategy.Gate
 	for _, rule := range merged {
+		if rule.shadow {
+			copied = append(copied, rule.gate)
+			continue
+		}
 		gates = append(gates, rule.gate)
 	}
-	return gates, diags
+	return gates, copied, diags
 }

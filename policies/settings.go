@@ -21,6 +21,7 @@ type settings struct {
 	smokes      []smokeRule
 	rollback    rollbackRule
 	traffic     trafficRule
+	shadow      *shadowRule
 	maxDuration *time.Duration
 	drift       *strategy.Drift
 	judgement   judgement
@@ -39,6 +40,7 @@ func settingsSchema() hcl.BodySchema {
 			{Type: "smoke", LabelNames: []string{"name"}},
 			{Type: "rollback"},
 			{Type: "traffic"},
+			{Type: "shadow"},
 		},
 	}
 }
@@ -75,6 +77,10 @@ func decodeSettings(content *hcl.BodyContent) (settings, hcl.Diagnostics) {
 		maps.Copy(s.places, s.traffic.places)
 		diags = append(diags, d...)
 	}
+	if block, d := single(blocks["shadow"]); block != nil {
+		diags = append(diags, d...)
+		diags = append(diags, s.noteShadow(block)...)
+	}
 	if attr := content.Attributes["max_duration"]; attr != nil {
 		limit, _, d := durationOf("max_duration", "2h", attr.Expr)
 		diags = append(diags, d...)
@@ -109,7 +115,7 @@ func single(blocks hcl.Blocks) (*hcl.Block, hcl.Diagnostics) {
 // the place to complain at when none of its own values is to blame.
 func (s settings) under(policy, standard settings, at hcl.Range) (strategy.Plan, hcl.Diagnostics) {
 	rollout := cmp.Or(s.strategy, policy.strategy, standard.strategy)
-	gates, diags := mergeGates(policy.gates, s.gates)
+	gates, copied, diags := mergeGates(policy.gates, s.gates)
 	smokes, d := mergeSmokes(policy.smokes, s.smokes, at)
 	diags = append(diags, d...)
 	plan := strategy.Plan{
@@ -126,8 +132,9 @@ func (s settings) under(policy, standard settings, at hcl.Range) (strategy.Plan,
 		plan.MaxDuration = *limit
 	}
 	s.judgement.under(policy.judgement, &plan)
-	if len(plan.Gates) > maxGates {
-		diags = append(diags, fault("Too many gates", at, "The release has %d gates with those of its policy; at most %d are judged.", len(plan.Gates), maxGates))
+	diags = append(diags, s.shadowUnder(policy, &plan, copied, at)...)
+	if len(plan.Gates)+len(copied) > maxGates {
+		diags = append(diags, fault("Too many gates", at, "The release has %d gates with those of its policy; at most %d are judged.", len(plan.Gates)+len(copied), maxGates))
 	}
 	return plan, append(diags, checkEnd(plan, *cmp.Or(s.at, &at))...)
 }

@@ -121,6 +121,9 @@ func (p Preview) stages() []string {
 		stages = append(stages, fmt.Sprintf("place %s beside %s of group %q", Count(n, "canary"), Count(live, "allocation"), group.Name))
 	}
 	stages = append(stages, smokeStages(plan)...)
+	if s := plan.Shadow; s != nil {
+		stages = append(stages, fmt.Sprintf("copies of %s of %s to it for %s; users see nothing of it", s.Percent, strings.Join(s.Methods, ", "), Short(s.Bake)))
+	}
 	for i, s := range plan.Steps {
 		stage := fmt.Sprintf("%s for %s", s.Weight, Short(s.Bake))
 		if i < len(p.Arrives) && p.Arrives[i] != s.Weight {

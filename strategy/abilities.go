@@ -1,6 +1,9 @@
 package strategy
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Abilities is what a router can do. What a release asks of it is compared with that before anything is begun.
 type Abilities struct {
@@ -14,6 +17,7 @@ type Abilities struct {
 	Counts   bool // it counts requests and errors, by track
 	Latency  bool // and how long they took
 	Sessions bool // it keeps users on the track that served them first
+	Copies   bool // it copies requests to the canary
 	Open     bool // it tells what is open on an allocation, and closes it in order
 }
 
@@ -36,7 +40,11 @@ func ReplicaShare(stable, canary int) Weight {
 func (p Plan) On(name string, a Abilities, shares Shares, count int) (Plan, []string) {
 	router := fmt.Sprintf("router %q (%s)", name, a.Kind)
 	var problems []string
-	for _, g := range p.Gates {
+	gates := p.Gates
+	if p.Shadow != nil {
+		gates = slices.Concat(gates, p.Shadow.Gates)
+	}
+	for _, g := range gates {
 		if lacks := g.lacks(a); lacks != "" {
 			problems = append(problems, fmt.Sprintf("gate %q needs %s, and %s measures none: let metrics \"prometheus\" count the requests, by its profile and latency, give the gate a query of its own, or remove it by gate %q { enabled = false }",
 				g.Name, lacks, router, g.Name))
@@ -44,6 +52,9 @@ func (p Plan) On(name string, a Abilities, shares Shares, count int) (Plan, []st
 	}
 	if p.Sticky && !a.Sessions {
 		problems = append(problems, fmt.Sprintf("sessions = \"sticky\" asks %s for what it cannot do: leave it out, or name a router that keeps users on their track", router))
+	}
+	if p.Shadow != nil && !a.Copies {
+		problems = append(problems, fmt.Sprintf("shadow asks %s for what it cannot do: leave it out, or name a router that copies requests", router))
 	}
 	canaries := p.Canaries.For(count, p.Steps)
 	if a.Replicas {

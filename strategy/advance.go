@@ -127,6 +127,7 @@ func (m *machine) enter(p Phase, why Reason) Reason {
 	if p != m.Phase { // A rollout that is superseded again goes on waiting for the same connections.
 		m.Draining = time.Time{}
 	}
+	m.Shadowing = false
 	m.Phase, m.Since, m.Hold, m.moved, m.dt = p, m.now, nil, true, 0
 	if p == Restoring || p == Reversing {
 		m.Evidence = m.Evidence.concluded() // The record needs the room for what is to be said of it.
@@ -236,11 +237,17 @@ func (m *machine) nomadAway() Reason {
 
 // open begins to measure: what was counted until now is where counting starts.
 func (m *machine) open() {
-	m.Opened, m.Evidence = true, m.Plan.begin(m.now)
+	m.Opened = true
+	m.observe()
+}
+
+// observe begins to count for the gates that are asked now.
+func (m *machine) observe() {
+	m.Evidence = m.judgedPlan().begin(m.now)
 	if m.o.Sample == nil {
 		return
 	}
-	if e, err := m.Evidence.Add(*m.o.Sample); err == nil {
+	if e, err := m.Evidence.Add(m.o.Sample.tracks(m.Shadowing)); err == nil {
 		m.Evidence = e
 	}
 }
@@ -250,16 +257,17 @@ func (m *machine) takeSample() {
 	if m.o.Sample == nil || !m.measuring() {
 		return
 	}
+	plan, sample := m.judgedPlan(), m.o.Sample.tracks(m.Shadowing)
 	before := m.Evidence
 	if w, known := m.o.Traffic.sameWeight(); known {
-		before = before.turn(m.Plan, w, *m.o.Sample)
+		before = before.turn(plan, w, sample)
 	}
 	if m.o.Sample.At.After(before.At) {
-		before.Alone = m.Phase != Stepping
+		before.Alone = m.Phase != Stepping && !m.Shadowing
 	}
-	counted, err := before.Add(*m.o.Sample)
+	counted, err := before.Add(sample)
 	if err == nil {
-		counted, err = counted.gauge(m.Plan, *m.o.Sample).judged(m.Plan, m.o.Sample.Every)
+		counted, err = counted.gauge(plan, sample).judged(plan, sample.Every)
 	}
 	if err != nil {
 		m.o.SampleProblem = err.Error()
@@ -282,7 +290,9 @@ func (m *machine) measuring() bool {
 	switch m.Phase {
 	case Stepping, Standby, Promoting, First:
 		return m.Opened
-	case Resting, Placing, Restoring, Reversing, Blocked:
+	case Placing:
+		return m.Shadowing
+	case Resting, Restoring, Reversing, Blocked:
 		return false
 	}
 	return false
@@ -290,13 +300,21 @@ func (m *machine) measuring() bool {
 
 // judge asks the gates; the first that fails is the reason to end.
 func (m *machine) judge(compare bool) (failed Reason, fails bool) {
-	m.Verdicts = Judge(m.Plan, m.Evidence, compare)
+	m.Verdicts = Judge(m.judgedPlan(), m.Evidence, compare)
 	for _, v := range m.Verdicts {
 		if v.State == Fail && !v.DryRun {
-			return Reason{Code: GateFailed, Text: fmt.Sprintf("gate %q failed at %s: %s", v.Gate, m.Weight, v.Why)}, true
+			return Reason{Code: GateFailed, Text: fmt.Sprintf("gate %q failed %s: %s", v.Gate, m.where(), v.Why)}, true
 		}
 	}
 	return Reason{}, false
+}
+
+// where is what the gates were asked about.
+func (m *machine) where() string {
+	if m.Shadowing {
+		return "on copies of requests"
+	}
+	return "at " + m.Weight.String()
 }
 
 // unpassed is the first gate that has not passed.
@@ -315,7 +333,7 @@ func (m *machine) blind() (Reason, bool) {
 	if s := m.o.Sample; s != nil && s.Lacks != "" {
 		return m.hold(MetricsMissing, "metrics are missing: %s", s.Lacks), true
 	}
-	if len(m.Plan.Gates) == 0 || age <= stale {
+	if len(m.judgedPlan().Gates) == 0 || age <= stale {
 		return Reason{}, false
 	}
 	problem := m.o.SampleProblem

@@ -206,6 +206,7 @@ func (e *Evidence) count(s Series, grown Counters) {
 		e.Open.Canary.add(grown)
 		e.Total += grown.Requests
 		e.Failed += grown.Errors
+	case Shadow: // Taken for the canary where copies are judged; see Sample.tracks.
 	case Stable:
 		e.Stable.add(grown)
 		e.Open.Stable.add(grown)

@@ -124,7 +124,7 @@ func (s state) key() string {
 	for _, a := range w.allocs {
 		connected += w.open[a.ID]
 	}
-	return fmt.Sprint(connected, len(w.open) > 0, r.Draining.IsZero(), age(r.Draining, 4), len(w.split.Leaving), w.forced, w.gitAway, w.wait, w.bad, len(w.plan.Steps), len(r.Plan.Steps), r.Plan.Standby, spec(r.Placed), r.Placed > 0, corrected, r.Phase, age(r.Since, 3), age(r.Pending, 2), hold, r.Stable.Revision.Version, spec(r.Stable.Version), r.Canary.Revision.Version, r.Canary.Version > 0, r.Registered, r.Opened,
+	return fmt.Sprint(connected, len(w.open) > 0, r.Draining.IsZero(), age(r.Draining, 4), len(w.split.Leaving), r.Shadowing, w.split.Copies != nil, w.forced, w.gitAway, w.wait, w.bad, len(w.plan.Steps), len(r.Plan.Steps), r.Plan.Standby, spec(r.Placed), r.Placed > 0, corrected, r.Phase, age(r.Since, 3), age(r.Pending, 2), hold, r.Stable.Revision.Version, spec(r.Stable.Version), r.Canary.Revision.Version, r.Canary.Version > 0, r.Registered, r.Opened,
 		r.Stuck, r.Step, r.Weight, min(r.Baked/tick, 2), min(r.Ran/tick, 8), ending, r.Evidence.Canary.Requests > 0, r.Evidence.Canary.Errors > 0, age(r.Evidence.At, 2), seen(r), len(r.Outbox), r.Last.Kind,
 		r.Condemned, r.Parked.Version, r.Promoted, "|", w.ask, w.nomadUp, w.routerUp, w.quality, w.stopped, len(w.specs) > 0 && r.Stable.Version == uint64(len(w.specs)-1),
 		r.Base == w.index, w.marker.Rollout == r.ID, w.marker.Role, w.marker.Revision.Version, w.dep.Status, w.dep.Promoted, len(w.dep.Canaries), allocs, w.tagged && spec(w.good) == spec(r.Stable.Version), spec(w.stable), w.slow, w.pending, r.Paused, w.holdAt != nil, w.smokeBad, w.smoke != nil && w.smoke.Rollout == r.ID, w.smoke != nil && w.smoke.Failed != "",
@@ -253,6 +253,9 @@ func (s *state) checkSplit(t tester, split strategy.Split, next strategy.Rollout
 	}
 	if split.Weight > strategy.Carries(ready, count) && (next.Phase == strategy.Stepping || next.Phase == strategy.Standby) {
 		s.fatal(t, "more traffic than the ready canaries carry")
+	}
+	if split.Copies != nil && (next.Phase != strategy.Placing || split.Weight > 0) {
+		s.fatal(t, "copies of requests in a phase that judges none")
 	}
 	if split.Weight > 0 && ready == 0 {
 		s.fatal(t, "traffic for no canary")

@@ -17,7 +17,7 @@ func (m *machine) placing() Reason {
 	}
 	m.arrived()
 	m.replan()
-	m.give(m.split(0, false))
+	inEffect := m.give(m.split(0, false))
 	if why, faulty := m.fault(); faulty {
 		return m.condemn(why)
 	}
@@ -31,11 +31,7 @@ func (m *machine) placing() Reason {
 		// No group needed new allocations, or somebody promoted by hand.
 		return m.enter(Promoting, Reason{Code: StepsDone, Text: fmt.Sprintf("%s needs no canaries", m.Canary.Revision)})
 	case !m.allReady():
-		ready, want := m.readiness()
-		if why, blameless := m.blameless(); blameless {
-			return m.placeDeadline(m.hold(why.Code, "%s", why.Text))
-		}
-		return m.placeDeadline(waiting("%d of %d canaries of %s ready", ready, want, m.Canary.Revision))
+		return m.notReady()
 	case m.serving(true) == 0 && m.service() != "":
 		return m.enter(Promoting, Reason{Code: StepsDone, Text: fmt.Sprintf("the group that serves does not change in %s: no traffic to move", m.Canary.Revision)})
 	}
@@ -45,10 +41,32 @@ func (m *machine) placing() Reason {
 	if why, stays := m.stays(); stays {
 		return why
 	}
+	if why, shadowing := m.shadow(inEffect); shadowing {
+		return why
+	}
+	return m.firstStep()
+}
+
+// notReady waits for the canaries, and says so when Nomad cannot place them.
+func (m *machine) notReady() Reason {
+	ready, want := m.readiness()
+	if why, blameless := m.blameless(); blameless {
+		return m.placeDeadline(m.hold(why.Code, "%s", why.Text))
+	}
+	return m.placeDeadline(waiting("%d of %d canaries of %s ready", ready, want, m.Canary.Revision))
+}
+
+// firstStep begins to move traffic.
+func (m *machine) firstStep() Reason {
 	_, want := m.readiness()
+	begun := fmt.Sprintf("all %d canaries ready", want)
+	if m.Shadowing {
+		begun = "copies of requests: " + m.allPass()
+	}
+	m.Shadowing, m.Baked = false, 0
 	m.open()
 	m.Ran = 0
-	return m.enter(Stepping, Reason{Code: StepEntered, Text: fmt.Sprintf("all %d canaries ready: step 1 of %d, %s", want, len(m.Plan.Steps), m.Plan.Steps[0].Weight)})
+	return m.enter(Stepping, Reason{Code: StepEntered, Text: fmt.Sprintf("%s: step 1 of %d, %s", begun, len(m.Plan.Steps), m.Plan.Steps[0].Weight)})
 }
 
 // placeCanaries registers the revision on trial, once no router adds unknown allocations by itself.

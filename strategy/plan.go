@@ -27,6 +27,8 @@ type Plan struct {
 	// Sticky keeps a user on the track that served first, while the traffic is divided.
 	Sticky bool `json:"sticky,omitempty"`
 
+	Shadow *ShadowPlan `json:"shadow,omitempty"` // before the first weight; nil for none
+
 	Accepted map[string]string `json:"-"` // the reasons for findings that are meant, by code
 }
 

@@ -18,7 +18,7 @@ func TestProperties(t *testing.T) {
 			s.w.plan = blueGreen()
 		}
 		if rapid.Bool().Draw(r, "connection drain") {
-			s.w.plan.Drain = 2 * tick
+			s.w.plan.Drain, s.w.plan.Shadow = draining().Drain, draining().Shadow
 		}
 		for range rapid.IntRange(1, 60).Draw(r, "ticks") {
 			possible := slices.DeleteFunc(events(), func(e event) bool { return !e.can(s.w) })

@@ -86,6 +86,9 @@ func (r Report) IsQuiet() bool { return r.State == ReportSuccess && isQuiet(Reas
 // pass. How many pass changes with every few requests, and is no news.
 func (m *machine) underWayKey() string {
 	key := fmt.Sprint(m.ID, m.Phase, m.Step, m.Paused)
+	if m.Shadowing {
+		key += string(Shadow)
+	}
 	if !m.Draining.IsZero() {
 		key += string(Draining)
 	}
@@ -125,6 +128,8 @@ func (m *machine) underWay(reason Reason) string {
 		return m.stepText(m.Plan.Steps[m.Step])
 	case m.Phase == Standby:
 		return fmt.Sprintf("%s has all traffic, %s stands by", m.Canary.Revision, m.Stable.Revision)
+	case m.Shadowing:
+		return m.gatesText(m.at(Step{}))
 	case m.Phase == Placing, m.Phase == First:
 		return "placing " + m.Canary.Revision.String()
 	case m.Phase == Promoting && !m.Draining.IsZero():

@@ -63,6 +63,7 @@ type Rollout struct {
 	Step       int        `json:"step"`                 // index of the present step
 	Pending    time.Time  `json:"pending,omitzero"`     // since when a split that was asked for is not in effect
 	Weight     Weight     `json:"weight"`               // the one decided last
+	Shadowing  bool       `json:"shadowing,omitempty"`  // the canary is judged by copies of requests
 	Draining   time.Time  `json:"draining,omitzero"`    // since when open connections are waited for
 	Baked      Elapsed    `json:"baked,omitempty"`      // of the present step, holds left out
 	Ran        Elapsed    `json:"ran,omitempty"`        // since placed, for Plan.MaxDuration

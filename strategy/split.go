@@ -46,6 +46,9 @@ type Split struct {
 	// Sessions names the rollout whose users stay on the track that served them first, by a cookie that carries it; "" for
 	// users that may change. At weight 0 and at 100% all users are on one track, whatever they carry.
 	Sessions string `json:"sessions,omitempty"`
+	// Copies are the requests that are copied to the canary, which gets them besides its weight; nil for none. What it answers
+	// to a copy is thrown away, and counted by the track Shadow.
+	Copies *Copies `json:"copies,omitempty"`
 	// Leaving are allocations that are about to end, by id. They get nothing new by this split, and what is still open on
 	// them is to be closed now: in order, where the protocol has one.
 	Leaving []string `json:"leaving,omitempty"`
@@ -54,7 +57,7 @@ type Split struct {
 // InEffect tells whether a router that reports got does what want asks. At rest the router follows the allocations
 // itself, so their lists are not compared; see TrafficState.Static for those that do not.
 func (want Split) InEffect(got Split) bool {
-	if want.Weight != got.Weight || want.Resting != got.Resting || want.Service != got.Service || want.Namespace != got.Namespace || want.Sessions != got.Sessions || !slices.Equal(want.Leaving, got.Leaving) {
+	if want.Weight != got.Weight || want.Resting != got.Resting || want.Service != got.Service || want.Namespace != got.Namespace || want.Sessions != got.Sessions || !want.Copies.equal(got.Copies) || !slices.Equal(want.Leaving, got.Leaving) {
 		return false
 	}
 	return want.Resting || want.sameEndpoints(got)

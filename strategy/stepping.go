@@ -41,7 +41,7 @@ func (m *machine) stepping() Reason {
 		return Reason{Code: Baking, Text: m.progress(step)}
 	}
 	if v, waits := m.unpassed(); waits {
-		return m.inconclusive(step, v)
+		return m.inconclusive(step, v, m.nextStep)
 	}
 	return m.nextStep()
 }
@@ -63,15 +63,15 @@ func (m *machine) passesEarly(step Step) bool {
 }
 
 // inconclusive does what the plan says of a bake that is over and proved nothing.
-func (m *machine) inconclusive(step Step, v Verdict) Reason {
+func (m *machine) inconclusive(step Step, v Verdict, next func() Reason) Reason {
 	if m.asked(CommandApprove) {
-		return m.nextStep()
+		return next()
 	}
 	switch m.Plan.OnInconclusive {
 	case PromoteInconclusive:
-		return m.nextStep()
+		return next()
 	case RejectInconclusive:
-		return m.condemn(Reason{Code: GateInconclusive, Text: fmt.Sprintf("gate %q was inconclusive at the end of the bake at %s: %s", v.Gate, m.Weight, v.Why)})
+		return m.condemn(Reason{Code: GateInconclusive, Text: fmt.Sprintf("gate %q was inconclusive at the end of the bake %s: %s", v.Gate, m.where(), v.Why)})
 	case HoldInconclusive:
 	case ExtendBake, "":
 		if most := (extensions + 1) * step.Bake; m.Baked < most {
@@ -169,6 +169,9 @@ func (m *machine) allPass() string {
 }
 
 func (m *machine) at(step Step) string {
+	if m.Shadowing {
+		return fmt.Sprintf("copies of %s of the requests", m.Plan.Shadow.Percent)
+	}
 	return fmt.Sprintf("canary %s%s, step %d of %d", step.Weight, m.arrives(), m.Step+1, len(m.Plan.Steps))
 }
 

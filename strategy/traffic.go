@@ -50,20 +50,28 @@ func (m *machine) split(w Weight, resting bool) Split {
 		switch {
 		case !m.onTrial(a):
 			s.Stable = append(s.Stable, e)
-		case w > 0 && (a.Fresh || !a.Canary):
+		case (w > 0 || m.Shadowing) && (a.Fresh || !a.Canary):
 			s.Canary = append(s.Canary, e)
 		}
 	}
 	byAlloc := func(a, b Endpoint) int { return cmp.Compare(a.Alloc, b.Alloc) }
 	slices.SortFunc(s.Stable, byAlloc)
 	slices.SortFunc(s.Canary, byAlloc)
+	m.regardUsers(&s)
+	return s
+}
+
+// regardUsers puts into the split what is more to be heeded than shares.
+func (m *machine) regardUsers(s *Split) {
 	if m.Plan.Sticky && (m.Phase == Stepping || m.Phase == Standby) {
 		s.Sessions = m.ID
+	}
+	if m.Shadowing {
+		s.Copies = &Copies{Percent: m.Plan.Shadow.Percent, Methods: m.Plan.Shadow.Methods}
 	}
 	if m.drainIsOver() {
 		s.Leaving = m.leaving()
 	}
-	return s
 }
 
 func (m *machine) service() string {
@@ -91,7 +99,7 @@ func (m *machine) give(want Split) bool {
 	if want.Service == "" {
 		return true
 	}
-	lowers := want.Weight == 0
+	lowers := want.Weight == 0 && want.Copies == nil
 	if t := m.o.Traffic; t != nil && len(t.Splits) > 0 {
 		if t.Has(want) {
 			m.Pending = time.Time{}
@@ -120,7 +128,7 @@ func (m *machine) shut() bool {
 	want := m.split(0, false)
 	if t := m.o.Traffic; m.o.Cluster == nil && t != nil && len(t.Splits) > 0 {
 		want = t.Splits[0]
-		want.Release, want.Weight, want.Resting, want.Canary = m.Release, 0, false, nil
+		want.Release, want.Weight, want.Resting, want.Canary, want.Copies = m.Release, 0, false, nil, nil
 		if want.Service == "" {
 			want.Service, want.Namespace = m.service(), m.Job.Namespace
 		}

@@ -138,7 +138,7 @@ func (w *world) observe() strategy.Observation {
 	}
 	if w.routerUp && w.quality != silent {
 		o.Sample = &strategy.Sample{At: w.now}
-		for _, track := range []strategy.Track{strategy.Stable, strategy.Canary} {
+		for _, track := range []strategy.Track{strategy.Stable, strategy.Canary, strategy.Shadow} {
 			o.Sample.Series = append(o.Sample.Series, strategy.Series{Source: "s", Track: track, Counters: w.counters[track]})
 		}
 	} else {
@@ -176,10 +176,11 @@ func blueGreen() strategy.Plan {
 	return p
 }
 
-// draining lets open connections end before it ends what they are on.
+// draining lets open connections end before it ends what they are on, and tries a version on copies of requests first.
 func draining() strategy.Plan {
 	p := plan()
 	p.Drain = 2 * tick
+	p.Shadow = &strategy.ShadowPlan{Percent: strategy.Percent(10), Bake: tick, Methods: []string{"GET"}, Gates: p.Gates}
 	return p
 }
 
@@ -343,5 +344,13 @@ func (w *world) requests() {
 			c.Errors += 5000 * share
 		}
 		w.counters[track] = c
+	}
+	if w.split.Copies != nil {
+		c := w.counters[strategy.Shadow]
+		c.Requests += 10_000
+		if w.quality == faulty {
+			c.Errors += 5000
+		}
+		w.counters[strategy.Shadow] = c
 	}
 }

@@ -157,6 +157,17 @@ func addUsers(add func(name, value string, keys ...string), plan strategy.Plan) 
 	if plan.Sticky {
 		add("traffic.sessions", "sticky")
 	}
+	if s := plan.Shadow; s != nil {
+		add("shadow", shadowText(*s), "shadow.percent")
+		for _, g := range s.Gates {
+			add(fmt.Sprintf("gate %q", g.Name), reconcile.GateText(g)+", on the copies")
+		}
+	}
+}
+
+// shadowText says which requests are copied to the canary.
+func shadowText(s strategy.ShadowPlan) string {
+	return fmt.Sprintf("copies of %s of %s to it for %s", s.Percent, strings.Join(s.Methods, ", "), reconcile.Short(s.Bake))
 }
 
 // stepKey is where a step of the plan was written: the last one of blue-green is the switch, which is said by its bake.

@@ -46,6 +46,8 @@ type RouterHarness struct {
 	// NewUser is somebody who keeps cookies: every call makes a request of the release, and says which allocation answers.
 	// nil where the router cannot keep users on a track.
 	NewUser func() func(release string) (alloc string)
+	// Copied is how many requests an endpoint answered that were marked as copies. nil where the router copies none.
+	Copied func(e strategy.Endpoint) int
 	// NoLatency says that the meter does not know latencies.
 	NoLatency bool
 }
@@ -76,6 +78,7 @@ func TestRouter(t *testing.T, newHarness func(t *testing.T) RouterHarness) {
 		{"latency by track", routerTrackLatency},
 		{"connection drain", routerDrain},
 		{"sticky sessions", routerSticky},
+		{"copies of requests", routerCopies},
 		{"ended context", routerEndedContext},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -412,7 +415,7 @@ func checkSample(sample strategy.Sample, latencies bool) error {
 		switch {
 		case series.Source == "" || taken[key]:
 			return fmt.Errorf("source %q of track %s is empty or there twice", series.Source, series.Track)
-		case series.Track != strategy.Stable && series.Track != strategy.Canary:
+		case series.Track != strategy.Stable && series.Track != strategy.Canary && series.Track != strategy.Shadow:
 			return fmt.Errorf("source %q counts for track %q", series.Source, series.Track)
 		case len(series.Buckets) != len(sample.Bounds):
 			return fmt.Errorf("source %q has %d buckets for %d bounds", series.Source, len(series.Buckets), len(sample.Bounds))

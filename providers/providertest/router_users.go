@@ -165,3 +165,60 @@ func routerSticky(t *testing.T, s *routerSuite) {
 	}
 	stay("in the next rollout")
 }
+
+// routerCopies has requests copied to a canary that has no traffic.
+func routerCopies(t *testing.T, s *routerSuite) {
+	if s.Copied == nil {
+		return
+	}
+	if !s.Router.Abilities().Copies {
+		t.Error("the router copies requests, and does not declare it")
+	}
+	split := s.split(shopRelease, 0)
+	split.Copies = &strategy.Copies{Percent: strategy.Percent(25), Methods: []string{"GET"}}
+	s.Behave(split.Canary[0], Behavior{Fail: true})
+	s.apply(t, split)
+	s.expect(t, shopRelease, 400, 0) // Users see nothing of it.
+	const want = 100
+	slack := s.slack(400, 0.25)
+	copied := 0
+	for deadline := time.Now().Add(slowly); time.Now().Before(deadline); s.pause() {
+		if copied = s.Copied(split.Canary[0]); copied >= want-slack {
+			break
+		}
+	}
+	if copied < want-slack || copied > want+slack {
+		t.Errorf("at 25%% %d of 400 requests were copied, want %d (slack %d)", copied, want, slack)
+	}
+	if n := s.Copied(split.Stable[0]); n > 0 {
+		t.Errorf("stable got %d copies", n)
+	}
+	if s.Meter != nil {
+		s.countsCopies(t, copied)
+	}
+	split.Copies = nil
+	s.apply(t, split)
+	s.expect(t, shopRelease, 100, 0)
+	s.Settle()
+	if n := s.Copied(split.Canary[0]); n != copied {
+		t.Errorf("%d requests were copied after that was ended", n-copied)
+	}
+}
+
+// countsCopies wants the copies counted by themselves, and the users' requests without them.
+func (s *routerSuite) countsCopies(t *testing.T, copied int) {
+	t.Helper()
+	s.Settle()
+	counted := map[strategy.Track]strategy.Counters{}
+	for _, series := range s.sample(t, shopRelease).Series {
+		c := counted[series.Track]
+		c.Requests, c.Errors = c.Requests+series.Requests, c.Errors+series.Errors
+		counted[series.Track] = c
+	}
+	if c := counted[strategy.Shadow]; int(c.Requests) != copied || int(c.Errors) != copied {
+		t.Errorf("of %d copies, which all failed, %.0f are counted and %.0f errors", copied, c.Requests, c.Errors)
+	}
+	if stable, canary := counted[strategy.Stable], counted[strategy.Canary]; stable.Requests != 400 || stable.Errors != 0 || canary.Requests != 0 {
+		t.Errorf("users' requests are counted as %+v and %+v, want 400 without errors, and none", stable, canary)
+	}
+}

@@ -58,6 +58,7 @@ func TestRouter(t *testing.T) {
 				keeps = true
 				return f.connect(t, release)
 			},
+			Copied:  func(e strategy.Endpoint) int { return int(servers[e].copied.Load()) },
 			NewUser: func() func(string) string { return f.user(t) },
 			// A request is counted just after its answer was sent.
 			Settle: func() {

@@ -98,6 +98,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, noEndpoint(l), http.StatusServiceUnavailable)
 		return
 	}
+	if l.copied != nil {
+		r = p.copy(l, r)
+	}
 	p.forward.ServeHTTP(x, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
 	x.ended = true
 }

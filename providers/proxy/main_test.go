@@ -26,6 +26,7 @@ type server struct {
 	endpoint strategy.Endpoint
 	behavior atomic.Pointer[providertest.Behavior]
 	answered atomic.Int64
+	copied   atomic.Int64
 }
 
 func startServer(t testing.TB, alloc string) *server {
@@ -49,6 +50,9 @@ func startServer(t testing.TB, alloc string) *server {
 		w.Header().Set("X-Alloc", alloc)
 		if b.Fail {
 			w.WriteHeader(http.StatusInternalServerError)
+		}
+		if r.Header.Get(proxy.HeaderShadow) != "" {
+			s.copied.Add(1)
 		}
 		if r.URL.Path != "/healthz" {
 			s.answered.Add(1)

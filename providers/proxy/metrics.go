@@ -35,6 +35,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	underWay *prometheus.GaugeVec
+	copies   *prometheus.CounterVec
 
 	releases sync.Map // name to *releaseCounts
 }
@@ -43,6 +44,7 @@ type metrics struct {
 type releaseCounts struct {
 	stable, canary *trackCounts
 	endpoints      endpoints
+	copies         func() *trackCounts // of answers to copies, made when asked for first
 }
 
 // trackCounts is the counters of one track.
@@ -70,6 +72,10 @@ func newMetrics(instance string, started time.Time) *metrics {
 			Help: "Requests under way.",
 		}, []string{"release", "track"}),
 	}
+	m.copies = with.NewCounterVec(prometheus.CounterOpts{
+		Name: "drover_proxy_copies_left_out_total",
+		Help: "Requests that were to be copied to the canary and were not: too many copies were under way, or the body was too large.",
+	}, []string{"release"})
 	with.NewGaugeVec(prometheus.GaugeOpts{
 		Name: metricStarted,
 		Help: "When the proxy began to count, in seconds of Unix time.",
@@ -84,7 +90,10 @@ func (m *metrics) of(release string) *releaseCounts {
 			return counts
 		}
 	}
-	made := &releaseCounts{stable: m.track(release, strategy.Stable), canary: m.track(release, strategy.Canary)}
+	made := &releaseCounts{
+		stable: m.track(release, strategy.Stable), canary: m.track(release, strategy.Canary),
+		copies: sync.OnceValue(func() *trackCounts { return m.track(release, strategy.Shadow) }),
+	}
 	if known, loaded := m.releases.LoadOrStore(release, made); loaded {
 		if counts, ok := known.(*releaseCounts); ok {
 			return counts

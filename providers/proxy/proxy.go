@@ -62,6 +62,7 @@ type Proxy struct {
 	table    atomic.Pointer[table]
 	changed  chan struct{} // holds a token when Follow has to look again
 	sockets  sockets
+	copies   copies
 
 	mu       sync.Mutex // guards what tables are built from
 	given    []strategy.Split
@@ -164,8 +165,11 @@ func (p *Proxy) apply(splits []strategy.Split) {
 // Splits is what is in effect, as it was given to Set. What the splits point to is shared: callers do not change it.
 func (p *Proxy) Splits() []strategy.Split { return slices.Clone(p.table.Load().splits) }
 
-// Close closes idle connections to endpoints. Stop serving first.
-func (p *Proxy) Close() { p.upstream.closeIdle() }
+// Close ends the copies of requests that are under way, and closes idle connections to endpoints. Stop serving first.
+func (p *Proxy) Close() {
+	p.copies.end()
+	p.upstream.closeIdle()
+}
 
 // rebuild makes a table of the given splits and the registrations known, and puts it into effect. The caller holds mu.
 func (p *Proxy) rebuild() {
@@ -186,6 +190,13 @@ func (p *Proxy) rebuild() {
 		if before := old.lanes[split.Release]; before != nil {
 			l.stable.turn, l.canary.turn = before.stable.turn, before.canary.turn
 			l.sequence = before.sequence
+		}
+		if c := split.Copies; c != nil {
+			l.shadow = track{name: strategy.Shadow, backends: canary, turn: new(atomic.Uint64), counts: counts.copies()}
+			l.copied = newSequence(c.Percent, p.seed(split, now)+1)
+			if before := old.lanes[split.Release]; before != nil && before.copied != nil && before.copied.weight == l.copied.weight {
+				l.copied = before.copied
+			}
 		}
 		if l.sequence == nil || l.sequence.weight != clamp(split.Weight) {
 			l.sequence = newSequence(split.Weight, p.seed(split, now))

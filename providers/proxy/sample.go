@@ -55,8 +55,12 @@ func (c *Client) scrape(ctx context.Context, instance, release string) ([]strate
 	if err != nil {
 		return nil, fmt.Errorf("understand the metrics of %s: %w", instance, err)
 	}
-	series := make([]strategy.Series, 0, 2)
-	for _, track := range []strategy.Track{strategy.Stable, strategy.Canary} {
+	series := make([]strategy.Series, 0, 3)
+	tracks := []strategy.Track{strategy.Stable, strategy.Canary}
+	if slices.ContainsFunc(families[metricSeconds].GetMetric(), func(m *dto.Metric) bool { return belongs(m, release, strategy.Shadow) }) {
+		tracks = append(tracks, strategy.Shadow)
+	}
+	for _, track := range tracks {
 		counters, err := countersOf(families, release, track)
 		if err != nil {
 			return nil, fmt.Errorf("understand the metrics of %s: %w", instance, err)

@@ -88,6 +88,8 @@ type lane struct {
 	h2c            bool // its endpoints speak HTTP/2 in the clear
 	sequence       *sequence
 	stable, canary track
+	copied         *sequence // says which requests are copied; nil for none
+	shadow         track     // the canary's endpoints, as they answer copies
 }
 
 // choose gives the request its track: that of the user's cookie, or else the one whose turn it is.

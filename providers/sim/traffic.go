@@ -50,6 +50,7 @@ type lane struct {
 	queries  map[queried]float64 // events of the queries of gates
 	served   map[string]float64  // requests by allocation
 	open     []connection
+	copied   float64 // copies of requests that are due
 }
 
 // connection is one that its user keeps.
@@ -88,7 +89,7 @@ func (t *Traffic) Forget() {
 func (t *Traffic) Abilities() strategy.Abilities {
 	t.nomad.mu.Lock()
 	defer t.nomad.mu.Unlock()
-	return strategy.Abilities{Kind: "sim", Static: t.static, Counts: true, Latency: true, Sessions: true, Open: true}
+	return strategy.Abilities{Kind: "sim", Static: t.static, Counts: true, Latency: true, Sessions: true, Copies: true, Open: true}
 }
 
 // latencyBounds are the upper bounds of the latency buckets, in seconds.
@@ -218,6 +219,11 @@ func (t *Traffic) Sample(ctx context.Context, release string) (strategy.Sample, 
 		}
 		sample.Series = append(sample.Series, strategy.Series{Source: source, Since: t.since, Track: track, Counters: counters})
 	}
+	if l := t.releases[release]; l != nil && l.counters[strategy.Shadow] != nil {
+		counters := *l.counters[strategy.Shadow]
+		counters.Buckets = slices.Clone(counters.Buckets)
+		sample.Series = append(sample.Series, strategy.Series{Source: source, Since: t.since, Track: strategy.Shadow, Counters: counters})
+	}
 	return sample, nil
 }
 
@@ -276,7 +282,31 @@ func (t *Traffic) divide(l *lane, requests int) map[string]int {
 	answers := map[string]int{}
 	t.answer(l, strategy.Canary, canary, toCanary, answers)
 	t.answer(l, strategy.Stable, stable, requests-toCanary, answers)
+	if l.split.Copies != nil {
+		t.copy(l, canary, requests)
+	}
 	return answers
+}
+
+// copy lets the canary answer copies of requests. Nobody sees the answers; they are counted by a track of their own.
+func (t *Traffic) copy(l *lane, endpoints []answerer, requests int) {
+	l.copied += float64(requests) * l.split.Copies.Percent.Share()
+	n := int(l.copied)
+	l.copied -= float64(n)
+	counters := l.counters[strategy.Shadow]
+	if counters == nil {
+		counters = &strategy.Counters{Buckets: make([]float64, len(latencyBounds()))}
+		l.counters[strategy.Shadow] = counters
+	}
+	for i, e := range endpoints {
+		share := n / len(endpoints)
+		if i < n%len(endpoints) {
+			share++
+		}
+		counters.Requests += float64(share)
+		counters.Errors += float64(binomial(t.nomad.rng, share, e.behaviour.ErrorRate))
+		t.spread(counters, share, e.behaviour.Latency)
+	}
 }
 
 // endpoints is who answers on a track: those with nothing against them, else those whose checks fail.
