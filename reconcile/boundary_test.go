@@ -243,6 +243,8 @@ const (
 	callDescend = "repository.descends"
 	callSeen    = "bookmark.load"
 	callMessage = "repository.message"
+	callRef     = "repository.ref"
+	callParted  = "repository.merge_base"
 	callSmoke   = "prober.smoke"
 )
 
@@ -348,6 +350,7 @@ type wholeRepository interface {
 	reconcile.Repository
 	reconcile.Ancestry
 	reconcile.Messages
+	reconcile.Refs
 }
 
 type boundRepository struct {

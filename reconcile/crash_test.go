@@ -169,7 +169,7 @@ func (w *world) outcome() outcome {
 		o.IssueTitle = append(o.IssueTitle, issue.Title[:strings.Index(issue.Title, ":")])
 	}
 	if w.hub != nil {
-		o.Hub = w.hub.ends()
+		o.Hub = w.hub.ends(w.forge)
 	}
 	return o
 }

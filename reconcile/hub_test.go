@@ -18,6 +18,7 @@ var (
 	_ reconcile.Pulls    = boundHub{}
 	_ reconcile.Words    = boundHub{}
 	_ reconcile.Brancher = boundBranches{}
+	_ reconcile.Refs     = boundBranches{}
 )
 
 // hub is what a forge has beside issues and statuses: pull requests, and what people write below them; and the branches of
@@ -25,6 +26,7 @@ var (
 type hub struct {
 	mu        sync.Mutex
 	brought   map[string]int            // pull requests by the commits that they brought
+	opened    map[int]strategy.Pull     // pull requests, merged or not
 	comments  map[int]map[string]string // by pull request and marker
 	branches  map[string]string         // the messages of their newest commits
 	proposals []strategy.Proposal       // the pull requests that were opened
@@ -35,7 +37,7 @@ type hub struct {
 
 func newHub() *hub {
 	return &hub{
-		brought: map[string]int{}, comments: map[int]map[string]string{}, branches: map[string]string{},
+		brought: map[string]int{}, opened: map[int]strategy.Pull{}, comments: map[int]map[string]string{}, branches: map[string]string{},
 		answers: map[int64]strategy.Answer{}, writers: []string{person},
 	}
 }
@@ -47,8 +49,43 @@ func (h *hub) write(at time.Time, pull int, author, text string) {
 	h.words = append(h.words, strategy.Word{ID: int64(len(h.words) + 1), Pull: pull, Author: author, At: at, Text: text})
 }
 
+// open lets a person open a pull request for what a branch is at.
+func (h *hub) open(number int, ref string, head strategy.Commit) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.opened[number] = strategy.Pull{Number: number, Author: person, Head: head.SHA, Ref: ref}
+}
+
+// merged lets a person merge one, as a commit of the branch.
+func (h *hub) merged(number int, as strategy.Commit) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	pull := h.opened[number]
+	pull.Merged = true
+	h.opened[number], h.brought[as.SHA] = pull, number
+}
+
+// planned is the newest plan on a pull request's head, "" when there is none.
+func (w *world) planned(number int) string {
+	for _, s := range slices.Backward(w.forge.statuses[w.hub.opened[number].Head]) {
+		if s.Context == instance+"/plan" {
+			return s.Text
+		}
+	}
+	return ""
+}
+
 // ends is what is to be there at the end, without what the measurements of one run are.
-func (h *hub) ends() (all []string) {
+func (h *hub) ends(f *forge) (all []string) {
+	for _, number := range slices.Sorted(maps.Keys(h.opened)) {
+		newest := map[string]string{}
+		for _, s := range f.statuses[h.opened[number].Head] {
+			newest[s.Context] = string(s.State)
+		}
+		for _, name := range slices.Sorted(maps.Keys(newest)) {
+			all = append(all, fmt.Sprintf("status %s on the head of %d: %s", name, number, newest[name]))
+		}
+	}
 	for _, p := range h.proposals {
 		all = append(all, fmt.Sprintf("proposed %s: %s", p.Branch, p.Title))
 	}
@@ -58,7 +95,7 @@ func (h *hub) ends() (all []string) {
 	}
 	for _, number := range slices.Sorted(maps.Keys(h.comments)) {
 		for marker, text := range h.comments[number] {
-			all = append(all, fmt.Sprintf("comment %s below %d, failed %t, ended %t", marker, number, strings.Contains(text, "🔴"), strings.Contains(text, "⚪")))
+			all = append(all, fmt.Sprintf("comment %s below %d, planned %t, failed %t, ended %t", marker, number, strings.Contains(text, "### Plan"), strings.Contains(text, "🔴"), strings.Contains(text, "⚪")))
 		}
 	}
 	for _, w := range h.words {
@@ -91,7 +128,17 @@ type boundHub struct {
 }
 
 func (f boundHub) Pulls(context.Context) ([]strategy.Pull, error) {
-	return looking(f.process, callPulls, func() ([]strategy.Pull, error) { return nil, nil })
+	return looking(f.process, callPulls, func() ([]strategy.Pull, error) {
+		f.hub.mu.Lock()
+		defer f.hub.mu.Unlock()
+		var open []strategy.Pull
+		for _, number := range slices.Sorted(maps.Keys(f.hub.opened)) {
+			if p := f.hub.opened[number]; !p.Merged {
+				open = append(open, p)
+			}
+		}
+		return open, nil
+	})
 }
 
 func (f boundHub) PullOf(_ context.Context, sha string) (strategy.Pull, error) {
@@ -99,7 +146,7 @@ func (f boundHub) PullOf(_ context.Context, sha string) (strategy.Pull, error) {
 		f.hub.mu.Lock()
 		defer f.hub.mu.Unlock()
 		number := f.hub.brought[sha]
-		return strategy.Pull{Number: number, Author: person, Merged: number > 0}, nil
+		return strategy.Pull{Number: number, Author: person, Head: f.hub.opened[number].Head, Merged: number > 0}, nil
 	})
 }
 
@@ -180,6 +227,14 @@ func (r boundBranches) PushBranch(_ context.Context, change strategy.Change, bra
 		r.hub.branches[branch] = change.Message
 		return strategy.Commit{SHA: branch, Subject: change.Message}, nil
 	})
+}
+
+func (r boundBranches) FetchRef(ctx context.Context, ref string) (strategy.Commit, error) {
+	return looking(r.process, callRef, func() (strategy.Commit, error) { return r.to.FetchRef(ctx, ref) })
+}
+
+func (r boundBranches) MergeBase(ctx context.Context, a, b string) (string, error) {
+	return looking(r.process, callParted, func() (string, error) { return r.to.MergeBase(ctx, a, b) })
 }
 
 // hear lets Drover hear what was written. A command waits for a pass, which is made as soon as it does, so that every run

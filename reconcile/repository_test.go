@@ -20,6 +20,7 @@ var (
 	_ reconcile.Repository = (*repository)(nil)
 	_ reconcile.Ancestry   = (*repository)(nil)
 	_ reconcile.Messages   = (*repository)(nil)
+	_ reconcile.Refs       = (*repository)(nil)
 )
 
 // repository is a release repository in memory: commits with parents and trees, one branch. It keeps the contract of
@@ -30,7 +31,8 @@ type repository struct {
 	mu      sync.Mutex
 	head    string
 	commits map[string]*snapshot
-	reads   int // of trees
+	refs    map[string]string // beside the branch
+	reads   int               // of trees
 
 	away    error    // what the remote answers instead of its head; nil when it answers
 	refuse  string   // why pushes are refused; "" takes them
@@ -48,7 +50,7 @@ type snapshot struct {
 }
 
 func newRepository(now func() time.Time) *repository {
-	return &repository{now: now, commits: map[string]*snapshot{}}
+	return &repository{now: now, commits: map[string]*snapshot{}, refs: map[string]string{}}
 }
 
 // fileOf is a file as Git would store it.
@@ -118,6 +120,19 @@ func (r *repository) merge(author, message, from string, files map[string]string
 	return c
 }
 
+// branch lets a person change files on top of the head, on a ref beside the branch.
+func (r *repository) branch(author, message, ref string, files map[string]string) strategy.Commit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	tree := r.tree(r.head)
+	for path, content := range files {
+		tree[path] = fileOf(content)
+	}
+	c := r.add(author, message, tree, r.parentsOfHead()...)
+	r.refs[ref] = c.SHA
+	return c
+}
+
 // undo lets a person revert the newest commit.
 func (r *repository) undo(author string) strategy.Commit {
 	r.mu.Lock()
@@ -152,6 +167,35 @@ func (r *repository) Descends(_ context.Context, sha, ancestor string) (bool, er
 		}
 	}
 	return false, nil
+}
+
+// FetchRef is where a ref is.
+func (r *repository) FetchRef(_ context.Context, ref string) (strategy.Commit, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, ok := r.commits[r.refs[ref]]
+	if !ok {
+		return strategy.Commit{}, fmt.Errorf("there is no ref %s", ref)
+	}
+	return s.Commit, nil
+}
+
+// MergeBase is the newest commit among the ancestors of both.
+func (r *repository) MergeBase(_ context.Context, a, b string) (string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ofA := map[string]bool{}
+	for line := []string{a}; len(line) > 0; line = line[1:] {
+		ofA[line[0]] = true
+		line = append(line, r.commits[line[0]].parents...)
+	}
+	for line := []string{b}; len(line) > 0; line = line[1:] {
+		if ofA[line[0]] {
+			return line[0], nil
+		}
+		line = append(line, r.commits[line[0]].parents...)
+	}
+	return "", nil
 }
 
 // Head is the newest commit.

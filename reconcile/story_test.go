@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -112,6 +113,13 @@ func merges(version string) func(*world) {
 	return func(w *world) { w.hub.brought[w.release(checkout, version).SHA] = 7 }
 }
 
+// opens has a version, with more lines in its file, proposed by a pull request.
+func opens(w *world, number int, version, more string) {
+	ref := fmt.Sprintf("refs/pull/%d/head", number)
+	files := map[string]string{releasePath(checkout): releaseText(checkout, version, more), jobspecPath(checkout): jobspec(w.t, checkout)}
+	w.hub.open(number, ref, w.repo.branch(person, "Release "+checkout+" "+version, ref, files))
+}
+
 // said tells whether a rollout ended so, and everything is said of it.
 func said(end strategy.OutcomeKind) func(*world) bool {
 	return func(w *world) bool {
@@ -175,6 +183,21 @@ func stories() []story {
 				w.hub.write(w.now, 7, "stranger", "/drover pause")
 				w.hub.write(w.now, 7, person, "/drover abort")
 			}),
+		},
+		{
+			name: "planned and merged", version: "1.1.0", outcome: strategy.OutcomePromoted, stable: "1.1.0", hub: true,
+			before: func(w *world) { opens(w, 8, "1.0.0", "  max_duration = \"1h\"\n") },
+			begin:  func(w *world) { opens(w, 7, "1.1.0", "") },
+			during: func(w *world, once func(string) bool) {
+				if w.planned(7) == "checkout-api 1.0.0 -> 1.1.0, canary 20-100, about 8 s; DRV013" && once("merged") {
+					w.hub.merged(7, w.repo.merge(person, "Merge 7", w.repo.head, releaseFiles(w.t, checkout, "1.1.0")))
+				}
+			},
+			// What is open still is merged with the branch as it is by then, and compared with what is live.
+			done: func(w *world) bool {
+				return said(strategy.OutcomePromoted)(w) && w.rollout(checkout).Stable.Revision.Version == "1.1.0" &&
+					w.planned(8) == "checkout-api 1.1.0, no rollout; DRV013"
+			},
 		},
 		{
 			name: "counts", version: "1.0.0", outcome: strategy.OutcomePromoted, stable: "1.0.0",

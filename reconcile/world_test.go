@@ -58,12 +58,13 @@ type world struct {
 	smoke      string
 	jobspec    func(string) string // changes the jobspec of every release; nil when none is changed
 
-	loop    *reconcile.Loop
-	process *process
-	notify  func(reconcile.Decision)
-	failed  error // of the last pass
-	passes  int
-	rivals  []*rival
+	loop     *reconcile.Loop
+	process  *process
+	notify   func(reconcile.Decision)
+	failed   error // of the last pass
+	reviewed error // of the last review
+	passes   int
+	rivals   []*rival
 }
 
 // rival is a Drover that lost the lead and does not know yet.
@@ -152,6 +153,7 @@ func (w *world) tick() {
 	w.pass()
 	if w.hub != nil {
 		w.hear()
+		_, w.reviewed = w.loop.Review(w.t.Context(), w.now)
 	}
 	for _, r := range w.rivals {
 		if r.passes--; r.passes >= 0 {
@@ -206,6 +208,9 @@ func (w *world) describe() string {
 	}
 	if w.failed != nil {
 		parts = append(parts, w.failed.Error())
+	}
+	if w.hub != nil {
+		parts = append(parts, fmt.Sprintf("on the forge: %q, planned %q and %q, reviewed with %v", w.hub.ends(w.forge), w.planned(7), w.planned(8), w.reviewed))
 	}
 	return strings.Join(parts, "; ")
 }
