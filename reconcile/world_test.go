@@ -120,7 +120,7 @@ func (w *world) options() reconcile.Options {
 		Ledger:  boundLedger{p, w.ledger}, Forge: forge, Prober: boundProber{p, prober{w}},
 		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 		Notify: func(d reconcile.Decision) {
-			if !p.ended() {
+			if !p.ended() && p == w.process { // What a rival decides on an old record is not stored.
 				w.notify(d)
 			}
 		},
