@@ -24,8 +24,9 @@
 //     gets its weight and no more, so a stable track without endpoints answers 503, and that is an error of stable.
 //     (At 100% the canary takes all anyway.)
 //   - An endpoint that cannot be connected to is replaced by another of its track; so is, for idempotent methods
-//     without a body, one that breaks off before it answered. The client sees 502 when none is left, 504 when the
-//     answer takes too long.
+//     without a body, one that breaks off before it answered. When all of a canary's refused, and nothing was sent to
+//     any, stable answers: the request counts there, and as one that the canary left. The client sees 502 when none is
+//     left, 504 when the answer takes too long.
 //
 // A new split is in effect for the next request after Set returned. Requests under way finish where they are.
 //

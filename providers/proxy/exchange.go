@@ -55,6 +55,19 @@ func (x *exchange) Write(b []byte) (int, error) {
 // Unwrap lets connections be flushed and hijacked.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
+// leave hands a request of a canary that nobody can connect to over to stable, which it counts for from now on. It tells
+// whether there was anything to hand over, and to whom.
+func (x *exchange) leave() bool {
+	if x.track != &x.lane.canary || len(x.lane.stable.backends) == 0 {
+		return false
+	}
+	x.track.counts.left.Inc()
+	x.track.counts.underWay.Dec()
+	x.track = &x.lane.stable
+	x.track.counts.underWay.Inc()
+	return true
+}
+
 // upgraded tells whether the connection left HTTP.
 func (x *exchange) upgraded() bool { return x.status == http.StatusSwitchingProtocols }
 

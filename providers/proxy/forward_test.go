@@ -137,6 +137,34 @@ func TestDeadEndpointIsSkipped(t *testing.T) {
 	f.metric(t, `drover_proxy_requests_total{code="error",endpoint="GET /",release="shop",track="stable"} 1`)
 }
 
+// TestDeadCanaryLeavesItsRequests has all canaries gone at once, while they carry traffic: nobody has to know, and the
+// requests count where they were answered. One that took the request and broke it off is answered for by the canary.
+func TestDeadCanaryLeavesItsRequests(t *testing.T) {
+	f := startFront(t, proxy.Options{})
+	stable, gone := startServer(t, "s"), []*server{dead(t, "c1"), dead(t, "c2")}
+	f.Set([]strategy.Split{split(strategy.Full, []*server{stable}, gone)})
+	for i := range 20 {
+		method := []string{http.MethodGet, http.MethodPost}[i%2]
+		if alloc, status := f.send(t, method, "shop", "/", "order"); alloc != "s" || status != http.StatusOK {
+			t.Fatalf("request %d: status %d by %q, want 200 by stable", i, status, alloc)
+		}
+	}
+	f.metric(t, `drover_proxy_requests_total{code="2xx",endpoint="GET /",release="shop",track="stable"} 10`)
+	f.metric(t, `drover_proxy_requests_in_flight{release="shop",track="canary"} 0`)
+	f.metric(t, `drover_proxy_requests_in_flight{release="shop",track="stable"} 0`)
+	if page := f.page(t, "/metrics"); strings.Contains(page, `drover_proxy_requests_left_total{release="shop",track="canary"} 0`) ||
+		!strings.Contains(page, `drover_proxy_requests_left_total{release="shop",track="canary"} `) {
+		t.Errorf("nothing was counted as left by the canary:\n%s", page)
+	}
+
+	breaking := serverFunc(t, "c3", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	f.Set([]strategy.Split{split(strategy.Full, []*server{stable}, []*server{breaking, gone[0]})})
+	if _, status := f.get(t, "shop"); status != http.StatusBadGateway {
+		t.Errorf("a canary that breaks off: status %d, want 502", status)
+	}
+	f.metric(t, `drover_proxy_requests_total{code="error",endpoint="GET /",release="shop",track="canary"} 1`)
+}
+
 func TestDeadEndpointIsTriedAgainAfterASecond(t *testing.T) {
 	var elapsed atomic.Int64
 	start := time.Now()
@@ -150,12 +178,12 @@ func TestDeadEndpointIsTriedAgainAfterASecond(t *testing.T) {
 	_ = listener.Close()
 	canary := &server{endpoint: strategy.Endpoint{Alloc: "c", Address: address}}
 	f.Set([]strategy.Split{split(strategy.Full, []*server{startServer(t, "s")}, []*server{canary})})
-	if _, status := f.get(t, "shop"); status != http.StatusBadGateway {
-		t.Errorf("the canary's only endpoint refuses: status %d, want 502, an error of the canary", status)
+	for range 3 {
+		if alloc, _ := f.get(t, "shop"); alloc != "s" {
+			t.Errorf("with a canary that refuses %q answers, want stable", alloc)
+		}
 	}
-	if alloc, _ := f.get(t, "shop"); alloc != "s" {
-		t.Errorf("with a canary that refuses %q answers, want stable", alloc)
-	}
+	f.metric(t, `drover_proxy_requests_left_total{release="shop",track="canary"} 1`) // The others were not even tried.
 	revived, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatalf("listen at the endpoint's address again: %v", err)

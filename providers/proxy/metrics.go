@@ -35,6 +35,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	underWay *prometheus.GaugeVec
+	left     *prometheus.CounterVec
 	copies   *prometheus.CounterVec
 
 	releases sync.Map // name to *releaseCounts
@@ -52,6 +53,7 @@ type trackCounts struct {
 	requests *prometheus.CounterVec // by endpoint and code
 	seconds  prometheus.Observer
 	underWay prometheus.Gauge
+	left     prometheus.Counter
 }
 
 func newMetrics(instance string, started time.Time) *metrics {
@@ -70,6 +72,10 @@ func newMetrics(instance string, started time.Time) *metrics {
 		underWay: with.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "drover_proxy_requests_in_flight",
 			Help: "Requests under way.",
+		}, []string{"release", "track"}),
+		left: with.NewCounterVec(prometheus.CounterOpts{
+			Name: "drover_proxy_requests_left_total",
+			Help: "Requests of a track that none of its endpoints took a connection for: they were left to the other, and are counted there.",
 		}, []string{"release", "track"}),
 	}
 	m.copies = with.NewCounterVec(prometheus.CounterOpts{
@@ -108,6 +114,7 @@ func (m *metrics) track(release string, name strategy.Track) *trackCounts {
 		requests: m.requests.MustCurryWith(labels),
 		seconds:  m.seconds.With(labels),
 		underWay: m.underWay.With(labels),
+		left:     m.left.With(labels),
 	}
 }
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"log/slog"
 	"net"
@@ -9,7 +10,8 @@ import (
 	"time"
 )
 
-// upstream sends a request to an endpoint of its track, and to another one when that is safe.
+// upstream sends a request to an endpoint of its track, and to another one when that is safe: of the other track where
+// none of the canary's could be connected to.
 type upstream struct {
 	transport *http.Transport
 	lines     *lines          // for most requests
@@ -63,8 +65,12 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	var tried []*backend
 	var last error
+	refused := true // by all that were tried: nothing was sent
 	for {
 		next := x.track.pick(u.now(), tried)
+		if next == nil && refused && x.leave() {
+			continue
+		}
 		if next == nil {
 			return nil, last
 		}
@@ -78,21 +84,26 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 			x.head.Store(true)
 			return response, nil
 		}
-		last = err
+		last, refused = err, refused && isConnect(err)
 		if r.Context().Err() != nil || x.gone.Load() {
 			return nil, err
 		}
-		level := slog.LevelDebug
-		if isConnect(err) && next.markDown(u.now()) {
-			level = slog.LevelWarn // Once a second an endpoint, however many requests there are.
-		}
-		u.logger.Log(r.Context(), level, "an endpoint did not answer", "release", x.lane.split.Release, "track", x.track.name,
-			"alloc", next.endpoint.Alloc, "address", next.endpoint.Address, "error", err)
+		u.unanswered(x, next, err)
 		if !retryable(r, body, err) {
 			return nil, err
 		}
 		tried = append(tried, next)
 	}
+}
+
+// unanswered notes an endpoint that did not answer.
+func (u *upstream) unanswered(x *exchange, b *backend, err error) {
+	level := slog.LevelDebug
+	if isConnect(err) && b.markDown(u.now()) {
+		level = slog.LevelWarn // Once a second an endpoint, however many requests there are.
+	}
+	u.logger.Log(context.Background(), level, "an endpoint did not answer", "release", x.lane.split.Release, "track", x.track.name,
+		"alloc", b.endpoint.Alloc, "address", b.endpoint.Address, "error", err)
 }
 
 // send sends a request to the host of its URL.
