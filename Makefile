@@ -98,7 +98,7 @@ torture: need-git $(BIN)/nomad ## Every failure of every call on the simulated N
 	@cd integration && DROVER_NOMAD=$(BIN)/nomad go test -count=1 -v -timeout 90m -run 'Killed|LedgerLost|NomadFrozen|NomadRestarted|CompetingPusher|NodeDrain|NoCapacity' . -torture
 
 .PHONY: integration
-integration: need-git need-balancers need-prometheus $(BIN)/nomad ## The conformance suites and stories on a real Nomad
+integration: need-git need-balancers need-prometheus need-sshd $(BIN)/nomad ## The conformance suites and stories on a real Nomad
 	@cd integration && DROVER_NOMAD=$(BIN)/nomad go test -count=1 -timeout 30m ./...
 
 .PHONY: vet
@@ -162,6 +162,10 @@ need-cc:
 .PHONY: need-prometheus
 need-prometheus:
 	@$(call install,prometheus,--no-install-recommends prometheus)
+
+.PHONY: need-sshd
+need-sshd:
+	@[ -x /usr/sbin/sshd ] || { $(call install,sshd,--no-install-recommends openssh-server); }
 
 .PHONY: need-wrk
 need-wrk:

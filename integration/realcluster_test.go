@@ -41,7 +41,9 @@ func TestOnARealCluster(t *testing.T) {
 	c.rests("1.0.0", strategy.OutcomePromoted)
 	c.askAll()
 
-	c.commit("1.1.0", quick)
+	c.commit("1.1.0", policy{bake: "6s", deadline: "60s"})
+	c.bakes("1.1.0", strategy.Percent(25))
+	c.anotherLeads()
 	c.rests("1.1.0", strategy.OutcomePromoted)
 	good := c.shop.head()
 	failed := c.commit("1.2.0", quick)
@@ -130,20 +132,14 @@ func (c *realCluster) edit(file string, pairs ...string) {
 // program, the port, and the driver, as the program's libraries cannot be linked into every machine's chroot in time.
 func (c *realCluster) follow(heading string) {
 	c.t.Helper()
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	_, section, _ := strings.Cut(string(readme), heading+"\n")
-	section, _, _ = strings.Cut(section, "\n## ")
-	blocks := strings.Split(section, "```\n")
-	if len(blocks) != 5 {
-		c.t.Fatalf("%q of the README has %d blocks of commands, want 2", heading, len(blocks)/2)
+	blocks := commandsBelow(c.t, heading)
+	if len(blocks) != 2 {
+		c.t.Fatalf("%q of the README has %d blocks of commands, want 2", heading, len(blocks))
 	}
 	adapt := strings.NewReplacer("/usr/local/bin/drover", drover, "TOKEN", providertest.GitToken,
 		"nomad job run", "nomad job run -var driver=raw_exec", "count=2", "count=2 -var port=0")
-	c.sh(adapt.Replace(blocks[1]))
-	if said := c.sh(adapt.Replace(blocks[3])); !strings.Contains(said, "othing is recorded") && !strings.Contains(said, "RELEASE") {
+	c.sh(adapt.Replace(blocks[0]))
+	if said := c.sh(adapt.Replace(blocks[1])); !strings.Contains(said, "othing is recorded") && !strings.Contains(said, "RELEASE") {
 		c.t.Errorf("drover status beside the daemon says:\n%s", said)
 	}
 }
@@ -178,6 +174,32 @@ func (c *realCluster) askAll() {
 	for _, proxy := range registered {
 		c.users = newUsers(c.t, "http://"+proxy.Address+":"+strconv.Itoa(proxy.Port)+"/")
 	}
+}
+
+// anotherLeads stops the allocation of the Drover that leads: the one that stands by goes on.
+func (c *realCluster) anotherLeads() {
+	c.t.Helper()
+	leader := func() string {
+		_, who, _ := strings.Cut(c.drive(0, "status", c.name), `Instance "drover" is led by allocation `)
+		who, _, _ = strings.Cut(who, " ")
+		return who
+	}
+	before := leader()
+	standby := ""
+	allocs, _, err := c.agent.Client().Jobs().Allocations("drover", false, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, alloc := range allocs {
+		if !strings.HasPrefix(alloc.ID, before) {
+			standby = alloc.ID
+		}
+	}
+	if before == "" || len(allocs) != 2 {
+		c.t.Fatalf("%q leads, of %d allocations, want one of 2", before, len(allocs))
+	}
+	c.sh("nomad alloc stop -detach " + before)
+	c.until("the one that stood by leads", func() bool { after := leader(); return after != "" && strings.HasPrefix(standby, after) })
 }
 
 // as is a client with the identity of a task of a running job.

@@ -1,5 +1,5 @@
-# Drover itself: the daemon that follows the release repository. One runs; its records are in Nomad Variables, so it may
-# be moved to any node.
+# Drover itself: the daemon that follows the release repository. One process leads and the others stand by; what they know
+# is in Nomad Variables, so they may be moved to any node.
 
 variable "binary" {
   type        = string
@@ -13,10 +13,23 @@ variable "driver" {
   default     = "exec"
 }
 
+variable "count" {
+  type        = number
+  description = "How many processes: one leads, and another goes on when it ends."
+  default     = 2
+}
+
 job "drover" {
   type = "service"
 
   group "drover" {
+    count = var.count
+
+    # On different nodes, where there are several.
+    spread {
+      attribute = "${node.unique.id}"
+    }
+
     network {
       port "metrics" {}
     }
