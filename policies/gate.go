@@ -9,7 +9,19 @@ import (
 )
 
 // maxGates keeps the plan of a rollout small enough for its record.
-const maxGates = 8
+const (
+	maxGates  = 8
+	maxLimits = 2 * maxGates
+)
+
+// limitsOf is how many tests gates are made of.
+func limitsOf(gates []strategy.Gate) int {
+	n := 0
+	for _, g := range gates {
+		n += strategy.Tests(g)
+	}
+	return n
+}
 
 // gateRule is a gate block. A disabled one removes the gate of its name.
 type gateRule struct {
@@ -32,6 +44,7 @@ var gateSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{
 	{Name: "query"},
 	{Name: "exposure"},
 	{Name: "on"},
+	{Name: "by"},
 }}
 
 // decodeGates reads the gates of one policy or release.
@@ -67,6 +80,7 @@ func decodeGateBlock(block *hcl.Block) (gateRule, hcl.Diagnostics) {
 	}
 	d := rule.decodeMetric(block, attrs)
 	diags = append(diags, d...)
+	diags = append(diags, rule.decodeBy(attrs)...)
 	switch rule.gate.Metric {
 	case strategy.MetricErrorRate:
 		d = rule.decodeErrorRate(block, attrs)
@@ -108,6 +122,23 @@ func (r *gateRule) decodeMetric(block *hcl.Block, attrs hcl.Attributes) hcl.Diag
 	if r.gate.Metric != strategy.MetricQuery {
 		diags = append(diags, r.refuse(attrs, "query", "exposure")...)
 	}
+	return diags
+}
+
+// decodeBy reads of what a gate is asked.
+func (r *gateRule) decodeBy(attrs hcl.Attributes) hcl.Diagnostics {
+	attr := attrs["by"]
+	if attr == nil {
+		return nil
+	}
+	if r.gate.Metric != strategy.MetricErrorRate {
+		return faults("Unfitting attribute", attr.NameRange, "by goes with metric = \"error_rate\": only requests and errors are counted by endpoint. Leave it out.")
+	}
+	if attrs["on"] != nil {
+		return faults("Unfitting attribute", attr.NameRange, "Copies are not counted by endpoint. Leave by out.")
+	}
+	var diags hcl.Diagnostics
+	r.gate.By, diags = wordOf("by", []string{strategy.ByEndpoint}, attr.Expr)
 	return diags
 }
 

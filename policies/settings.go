@@ -133,6 +133,9 @@ func (s settings) under(policy, standard settings, at hcl.Range) (strategy.Plan,
 	}
 	s.judgement.under(policy.judgement, &plan)
 	diags = append(diags, s.shadowUnder(policy, &plan, copied, at)...)
+	if n := limitsOf(append(slices.Clone(plan.Gates), copied...)); n > maxLimits {
+		diags = append(diags, fault("Too many limits", at, "The gates of the release have %d limits with those of its policy, at most %d are judged: max and max_vs_stable are one each, and six each of a gate by endpoint.", n, maxLimits))
+	}
 	if len(plan.Gates)+len(copied) > maxGates {
 		diags = append(diags, fault("Too many gates", at, "The release has %d gates with those of its policy; at most %d are judged.", len(plan.Gates)+len(copied), maxGates))
 	}

@@ -187,6 +187,9 @@ func GateText(g strategy.Gate) string {
 		parts = append(parts, "at most "+text)
 		parts = append(parts, promotionText(g)...)
 	}
+	if g.By != "" {
+		parts = append(parts, "by "+g.By)
+	}
 	if g.From > 0 {
 		parts = append(parts, "from "+g.From.String())
 	}

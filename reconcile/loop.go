@@ -47,8 +47,9 @@ type Traffic struct {
 	Name   string // as drover.hcl calls it
 	Router Router
 	Meter  Meter // nil where the router counts nothing: its Abilities say so
-	// Measured says that Options.Metrics counts the requests in place of a meter, and with Timed their latencies too.
-	Measured, Timed bool
+	// Measured says that Options.Metrics counts the requests in place of a meter, and with Timed their latencies too, with
+	// ByEndpoint by what they ask for.
+	Measured, Timed, ByEndpoint bool
 }
 
 // Decision is one answer of strategy.Advance, with what it was made on.

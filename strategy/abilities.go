@@ -13,12 +13,13 @@ type Abilities struct {
 	Static bool
 	// Replicas says that it divides nothing: the canary's share is what its allocations are of all, from when they are ready
 	// until they end.
-	Replicas bool
-	Counts   bool // it counts requests and errors, by track
-	Latency  bool // and how long they took
-	Sessions bool // it keeps users on the track that served them first
-	Copies   bool // it copies requests to the canary
-	Open     bool // it tells what is open on an allocation, and closes it in order
+	Replicas  bool
+	Counts    bool // it counts requests and errors, by track
+	Latency   bool // and how long they took
+	Sessions  bool // it keeps users on the track that served them first
+	Copies    bool // it copies requests to the canary
+	Open      bool // it tells what is open on an allocation, and closes it in order
+	Endpoints bool // it counts them by what they ask for
 }
 
 // Shares says what of a weight arrives at the canary, with so many endpoints on each track.
@@ -75,6 +76,8 @@ func (g Gate) lacks(a Abilities) string {
 	switch {
 	case g.Metric == MetricLatency && !a.Latency:
 		return "latencies"
+	case g.By == ByEndpoint && !a.Endpoints:
+		return "requests by endpoint"
 	case (g.Metric == MetricErrorRate || g.Metric == MetricRequests) && !a.Counts:
 		return "requests by track"
 	case g.Metric == MetricQuery && !g.Query.Instant && g.Query.Exposure == "" && !a.Counts:

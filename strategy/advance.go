@@ -343,6 +343,9 @@ func (m *machine) blind() (Reason, bool) {
 	if m.now.Sub(m.Since) <= stale {
 		return waiting("waiting for the first metrics of this step: %s", problem), true
 	}
+	if m.Evidence.At.IsZero() {
+		return m.hold(MetricsMissing, "metrics are missing: %s", problem), true
+	}
 	return m.hold(MetricsMissing, "metrics are missing since %s: %s", m.Evidence.At.UTC().Format(time.TimeOnly), problem), true
 }
 

@@ -36,6 +36,9 @@ type Series struct {
 	Since  time.Time // when it began to count from zero; zero time when unknown
 	Until  time.Time // until when it has counted, of a source that is asked for a time; zero for the sample's time
 	Track  Track
+	// Endpoint is what the requests of the series ask for; "" where it is of all of them. Such series are counted beside those
+	// of all, for gates by endpoint, and have no buckets.
+	Endpoint string
 	// Gate is the gate that the series belongs to: Errors are then the events of its query, and Requests their exposure. ""
 	// for the requests of the release.
 	Gate string
@@ -68,6 +71,9 @@ type Evidence struct {
 	Stable Counters             `json:"stable"`          // within the present step
 	Total  float64              `json:"total"`           // canary requests over the whole rollout
 	Failed float64              `json:"failed"`          // canary requests that failed, over the whole rollout
+
+	ByEndpoint bool     `json:"by_endpoint,omitempty"` // some gate asks for endpoints
+	Endpoints  []string `json:"endpoints,omitempty"`   // those that are counted by themselves, in the order of their slots
 
 	Open   openWindow              `json:"open,omitzero"`
 	Weight Weight                  `json:"weight,omitempty"` // that was in effect at At
@@ -112,12 +118,13 @@ func (e Evidence) Add(s Sample) (Evidence, error) {
 		next.Open.From = e.Since
 	}
 	next.unshare()
-	for _, series := range s.Series {
+	for _, series := range next.endpoints(s) {
 		if err := series.check(len(s.Bounds)); err != nil {
 			return e, err
 		}
 		prev, seen := next.Prev[series.key()]
-		if !seen && series.Since.Before(e.Since) {
+		// An endpoint that a source is asked for first, having counted before, begins there.
+		if began := strings.HasPrefix(series.Gate, "#") && e.counting(series.Source); !seen && !began && series.Since.Before(e.Since) {
 			prev = series.Counters
 			if series.Track == Stable && series.Gate == "" {
 				next.Seen.Before.add(series.Counters)
@@ -237,7 +244,7 @@ func (s Series) key() string {
 
 func (s Series) check(bounds int) error {
 	switch {
-	case s.Errors > s.Requests && s.Gate == "":
+	case s.Errors > s.Requests && (s.Gate == "" || strings.HasPrefix(s.Gate, "#")):
 		return fmt.Errorf("%s counts %.0f errors but only %.0f requests on %s: errors exceed requests", s.Source, s.Errors, s.Requests, s.Track)
 	case !(s.Requests >= 0) || !(s.Errors >= 0):
 		return fmt.Errorf("%s counts %v requests and %v errors on %s: not a count", s.Source, s.Requests, s.Errors, s.Track)

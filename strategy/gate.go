@@ -16,6 +16,7 @@ type Gate struct {
 	MaxVsStable *Tolerance `json:"max_vs_stable,omitempty"`     // not asked at weight 100% and without a stable
 	Promote     *Tolerance `json:"promote_vs_stable,omitempty"` // shown to be within this before it passes; nil follows from MaxVsStable
 	Query       *Query     `json:"query,omitempty"`             // of a query gate
+	By          string     `json:"by,omitempty"`                // ByEndpoint: of each endpoint by itself; else the endpoint that it is about
 	From        Weight     `json:"from,omitempty"`              // not asked below this weight
 	DryRun      bool       `json:"dry_run,omitempty"`           // judged and shown, and heeded by nobody
 }

@@ -25,13 +25,15 @@ type Inquiry struct {
 	Requests bool
 	// Latency asks for their latencies as well.
 	Latency bool
+	// Endpoints asks for them by what they ask for, besides.
+	Endpoints bool
 	// Alone says that the stable is ending or was never there: nothing has to be known of it.
 	Alone bool
 }
 
 // Inquiry is what the gates of a rollout ask, when any does. requests tells whether those on requests do too.
 func (r Rollout) Inquiry(c *ClusterState, now time.Time, requests bool) (Inquiry, bool) {
-	i := Inquiry{Release: r.Release, Rollout: r.ID, Now: now, Since: r.Evidence.Since, Until: r.Evidence.Until, Gates: r.Plan.Asking(), Requests: requests, Latency: r.Plan.asks(MetricLatency), Alone: r.Phase != Stepping}
+	i := Inquiry{Release: r.Release, Rollout: r.ID, Now: now, Since: r.Evidence.Since, Until: r.Evidence.Until, Gates: r.Plan.Asking(), Requests: requests, Latency: r.Plan.asks(MetricLatency), Endpoints: r.Plan.byEndpoint(), Alone: r.Phase != Stepping}
 	if c == nil || (len(i.Gates) == 0 && !requests) || !r.Opened {
 		return i, false
 	}

@@ -18,12 +18,12 @@ type Need struct {
 const steepness = 3.6
 
 // Needs tells what the gates of a plan need while both tracks fail at this rate, which is the share of requests. Half of all
-// rollouts need a little more. Gates with a query of their own, and those on the machine, are left out.
+// rollouts need a little more. Gates with a query of their own, those on the machine and those by endpoint are left out.
 func (p Plan) Needs(errorRate float64) []Need {
 	var needs []Need
 	for _, g := range p.Gates {
 		step, asked := p.firstStep(g)
-		if !asked || g.DryRun {
+		if !asked || g.DryRun || g.By == ByEndpoint {
 			continue
 		}
 		share := step.Weight.Share()

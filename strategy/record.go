@@ -58,7 +58,7 @@ var cuts = []func(r *Rollout){
 	func(r *Rollout) { r.Outbox = newest(r.Outbox, keptTasks) },
 	func(r *Rollout) { // The gates begin anew: they hold longer, and pass nothing that they would not.
 		e := r.Evidence
-		r.Evidence = Evidence{Since: e.At, At: e.At, Total: e.Total, Failed: e.Failed, Weight: e.Weight, Turned: e.Turned, Alone: e.Alone}
+		r.Evidence = Evidence{Since: e.At, At: e.At, Total: e.Total, Failed: e.Failed, Weight: e.Weight, Turned: e.Turned, Alone: e.Alone, Until: e.Until, ByEndpoint: e.ByEndpoint}
 	},
 	func(r *Rollout) {
 		r.Promoted, r.Condemned = newest(r.Promoted, keptRevisions), newest(r.Condemned, keptRevisions)

@@ -26,6 +26,8 @@ func Judge(p Plan, e Evidence, compare bool) []Verdict {
 			v = Verdict{Gate: g.Name, State: Pass, Why: fmt.Sprintf("%s is not asked below %s", g.what(), g.From)}
 		case g.instant():
 			v = g.judgeGauge(e, p, compare)
+		case g.By == ByEndpoint && problem == "":
+			v = g.judgeEndpoints(e, found, compare)
 		case !counted:
 			v = Verdict{Gate: g.Name, Limit: g.limit(compare), Why: problem}
 		default:
@@ -98,7 +100,7 @@ func (g Gate) read(v *Verdict, e Evidence, f judge.Finding, compare bool) {
 	if reading != nil {
 		v.Samples = reading.Canary.Exposure
 	}
-	if g.Metric == MetricLatency || (g.Metric == MetricErrorRate && e.Canary.Requests > 0) {
+	if g.Metric == MetricLatency || (g.Metric == MetricErrorRate && e.Canary.Requests > 0 && g.By == "") {
 		// What people want to know is how it is now: in the present step. The verdict rests on all of the rollout.
 		v.Canary = g.shown(e.Canary, e.Bounds)
 		if compare {
@@ -200,6 +202,9 @@ func (g Gate) judgeVolume(e Evidence) Verdict {
 func (g Gate) what() string {
 	switch g.Metric {
 	case MetricErrorRate:
+		if g.By != "" && g.By != ByEndpoint {
+			return "error rate of " + g.By
+		}
 		return "error rate"
 	case MetricLatency:
 		return "p" + strconv.FormatFloat(g.Quantile*100, 'f', -1, 64) + " latency"

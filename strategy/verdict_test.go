@@ -29,7 +29,14 @@ type trial struct {
 	alone          bool
 	own            [2]strategy.Counters // of the gate's own query, for both tracks, in every window
 	value          [2]float64           // of the gate's own query, likewise
+	endpoints      []endpoint           // what is counted by endpoint, in every window
 	bounds         []float64            // of the buckets; those of sample when left out
+}
+
+// endpoint is what both tracks count of one endpoint.
+type endpoint struct {
+	name           string
+	canary, stable strategy.Counters
 }
 
 const perWindow = 5 // seconds
@@ -55,7 +62,7 @@ func (c trial) run(t *testing.T, p strategy.Plan) strategy.Rollout {
 	if c.alone {
 		r.Plan.Steps[0].Weight = strategy.Full
 	}
-	r.Evidence = strategy.Evidence{Since: start, At: start}
+	r.Evidence = strategy.Evidence{Since: start, At: start, ByEndpoint: len(c.endpoints) > 0}
 	r.Plan.MaxDuration, r.Job = time.Hour, job
 	w := newWorld("b", false)
 	w.register("b", strategy.Marker{Rollout: r.ID, Role: strategy.RoleCanary, Revision: revision("b")})
@@ -73,6 +80,11 @@ func (c trial) run(t *testing.T, p strategy.Plan) strategy.Rollout {
 		s := sample(i*perWindow+1, series("p", strategy.Canary, 0, canary), series("p", strategy.Stable, 0, stable))
 		if len(c.canary.Buckets) == 0 || c.bounds != nil {
 			s.Bounds = c.bounds
+		}
+		for _, of := range c.endpoints {
+			for track, c := range map[strategy.Track]strategy.Counters{strategy.Canary: of.canary, strategy.Stable: of.stable} {
+				s.Series = append(s.Series, strategy.Series{Source: "p", Since: start, Track: track, Endpoint: of.name, Counters: counters(c.Requests*float64(i), c.Errors*float64(i))})
+			}
 		}
 		if g := c.gate; g.Query != nil && !g.Query.Instant {
 			for n, track := range []strategy.Track{strategy.Canary, strategy.Stable} {

@@ -42,7 +42,7 @@ func (p Plan) shortestBake() time.Duration {
 
 // begin is the evidence of a rollout whose canary gets its first traffic now.
 func (p Plan) begin(now time.Time) Evidence {
-	return Evidence{Since: now, Judged: p.rules(nil, false).Start(), Dry: p.rules(nil, true).Start()}
+	return Evidence{Since: now, ByEndpoint: p.byEndpoint(), Judged: p.rules(nil, false).Start(), Dry: p.rules(nil, true).Start()}
 }
 
 // turn takes in which weight is in effect. A window in which it changed says nothing of either weight: what was open is
@@ -121,6 +121,10 @@ func (e Evidence) windows(p Plan, dry, mixed bool) map[string]judge.Window {
 		if !g.counted() || g.DryRun != dry || e.Weight < g.From {
 			continue
 		}
+		if g.By == ByEndpoint {
+			g.endpointWindows(e, mixed, windows)
+			continue
+		}
 		w := judge.Window{From: e.Open.From, To: e.At, Mixed: mixed}
 		switch g.Metric {
 		case MetricLatency:
@@ -183,7 +187,11 @@ func (g Gate) counted() bool {
 func (p Plan) rules(tails map[string]tail, dry bool) judge.Rules {
 	rules := judge.Rules{Confidence: p.Confidence}
 	for _, g := range p.Gates {
-		if g.counted() && g.DryRun == dry {
+		switch {
+		case !g.counted() || g.DryRun != dry:
+		case g.By == ByEndpoint:
+			rules.Gates = append(rules.Gates, g.endpointRules(p)...)
+		default:
 			rules.Gates = append(rules.Gates, g.rule(p, tails))
 		}
 	}

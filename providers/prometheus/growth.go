@@ -25,10 +25,14 @@ func (t *tally) take(m *Meter, counters, times []reading, now time.Time) error {
 		if len(grown) == 0 {
 			continue
 		}
-		c := t.of(r.track)
-		c.Requests += grown[0]
+		more := strategy.Counters{Requests: grown[0]}
 		if m.failed.failed(r.Metric) {
-			c.Errors += grown[0]
+			more.Errors = grown[0]
+		}
+		c := t.of(r.track)
+		c.Requests, c.Errors = c.Requests+more.Requests, c.Errors+more.Errors
+		if name := m.profile.endpoint(r.Metric); name != "" {
+			t.count(r.track, name, more)
 		}
 	}
 	if err := t.takeTimes(times, m.profile.Unit); err != nil {
@@ -44,6 +48,15 @@ func (t *tally) take(m *Meter, counters, times []reading, now time.Time) error {
 	}
 	t.at = now
 	return nil
+}
+
+// count adds to what an endpoint has counted.
+func (t *tally) count(track strategy.Track, endpoint string, more strategy.Counters) {
+	if t.endpoints[track] == nil {
+		t.endpoints[track] = map[string]strategy.Counters{}
+	}
+	c := t.endpoints[track][endpoint]
+	t.endpoints[track][endpoint] = strategy.Counters{Requests: c.Requests + more.Requests, Errors: c.Errors + more.Errors}
 }
 
 func (t *tally) of(track strategy.Track) *strategy.Counters {

@@ -172,6 +172,17 @@ func (p Profile) classifier() (classifier, error) {
 	return c, nil
 }
 
+// endpoint is what the requests of a counter ask for; "" where that is not told.
+func (p Profile) endpoint(labels model.Metric) string {
+	var parts []string
+	for _, label := range p.Endpoints {
+		if value := labels[model.LabelName(label)]; value != "" {
+			parts = append(parts, string(value))
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
 func (c classifier) failed(labels model.Metric) bool {
 	for label, pattern := range c {
 		if value, there := labels[model.LabelName(label)]; there && pattern.MatchString(string(value)) {

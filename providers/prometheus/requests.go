@@ -36,6 +36,7 @@ type tally struct {
 	bounds    []float64
 	canary    strategy.Counters
 	stable    strategy.Counters
+	endpoints map[strategy.Track]map[string]strategy.Counters
 }
 
 // member is an allocation that counts.
@@ -67,7 +68,7 @@ func (m *Meter) requests(ctx context.Context, i strategy.Inquiry) (strategy.Samp
 	m.tallies[i.Release] = next
 	m.mu.Unlock()
 	sample := next.sample(i, m.scrape)
-	if i.Latency && len(next.bounds) == 0 {
+	if i.Latency && len(next.bounds) == 0 && next.canary.Requests+next.stable.Requests > 0 {
 		return sample, fmt.Errorf("no latencies are known: no series matches %s", m.selector(m.profile.Latency, next, i, ""))
 	}
 	return sample, nil
@@ -96,6 +97,9 @@ func (t *tally) list(i strategy.Inquiry) *tally {
 	next := *t
 	next.points, next.seen, next.members = maps.Clone(t.points), maps.Clone(t.seen), maps.Clone(t.members)
 	next.canary.Buckets, next.stable.Buckets = slices.Clone(t.canary.Buckets), slices.Clone(t.stable.Buckets)
+	next.endpoints = map[strategy.Track]map[string]strategy.Counters{
+		strategy.Canary: maps.Clone(t.endpoints[strategy.Canary]), strategy.Stable: maps.Clone(t.endpoints[strategy.Stable]),
+	}
 	early := t.points == nil
 	if early {
 		next.points, next.seen, next.members = map[string]point{}, map[string]bool{}, map[string]member{}
@@ -116,10 +120,19 @@ func (t *tally) sample(i strategy.Inquiry, scrape time.Duration) strategy.Sample
 	series := func(track strategy.Track, c strategy.Counters) strategy.Series {
 		return strategy.Series{Source: source, Since: t.since, Until: t.at, Track: track, Counters: padded(c, len(t.bounds))}
 	}
-	return strategy.Sample{
+	sample := strategy.Sample{
 		At: i.Now, Every: scrape, Bounds: t.bounds,
 		Series: []strategy.Series{series(strategy.Canary, t.canary), series(strategy.Stable, t.stable)},
 	}
+	if !i.Endpoints {
+		return sample
+	}
+	for track, endpoints := range t.endpoints {
+		for name, c := range endpoints {
+			sample.Series = append(sample.Series, strategy.Series{Source: source, Since: t.since, Until: t.at, Track: track, Endpoint: name, Counters: c})
+		}
+	}
+	return sample
 }
 
 // padded is counters with so many buckets.
@@ -139,7 +152,7 @@ func (m *Meter) advance(ctx context.Context, t *tally, i strategy.Inquiry) error
 	if err != nil {
 		return fmt.Errorf("requests: %w", err)
 	}
-	if err := m.isFresh(counters, t, i); err != nil {
+	if err := m.isFresh(ctx, counters, t, i); err != nil {
 		return err
 	}
 	var times []reading
@@ -251,7 +264,7 @@ func (m *Meter) selector(text string, t *tally, i strategy.Inquiry, track strate
 	var addresses []string
 	for _, id := range ids {
 		if a := i.Addresses[id]; a != "" {
-			addresses = append(addresses, strings.ReplaceAll(regexp.QuoteMeta(a), `\`, `\\`))
+			addresses = append(addresses, quoted(a))
 		}
 	}
 	return strings.NewReplacer("${allocs}", strings.Join(ids, "|"), "${addresses}", strings.Join(addresses, "|"),
@@ -259,8 +272,8 @@ func (m *Meter) selector(text string, t *tally, i strategy.Inquiry, track strate
 }
 
 // isFresh tells whether both tracks have a reading that is young enough. Where one has none, nothing is taken in: the next
-// good reading holds it all.
-func (m *Meter) isFresh(all []reading, t *tally, i strategy.Inquiry) error {
+// good reading holds it all. A track that is read and has no counters of requests has had none.
+func (m *Meter) isFresh(ctx context.Context, all []reading, t *tally, i strategy.Inquiry) error {
 	newest := map[strategy.Track]time.Time{}
 	for _, r := range all {
 		if at := r.last(); at.After(newest[r.track]) {
@@ -271,16 +284,51 @@ func (m *Meter) isFresh(all []reading, t *tally, i strategy.Inquiry) error {
 		if len(i.Track(track)) == 0 || (track == strategy.Stable && i.Alone) {
 			continue
 		}
-		switch at := newest[track]; {
-		case at.IsZero():
-			return fmt.Errorf("no requests of the %s are known: no series matches %s: Prometheus does not read these allocations, their label %q is not as expected, or none has had a request",
-				track, m.selector(m.profile.Requests, t, i, track), m.profile.Label)
-		case i.Now.Sub(at) > 2*m.scrape+slack:
-			return fmt.Errorf("the newest reading of the %s is %s old, and there is one every %s: does Prometheus still read it?", track, i.Now.Sub(at).Round(time.Second), m.scrape)
+		at := newest[track]
+		if at.IsZero() {
+			read, err := m.isRead(ctx, i, track, len(all) > 0)
+			if err != nil {
+				return err
+			}
+			if !read {
+				return fmt.Errorf("nothing is known of the %s: no series matches %s, nor any else its %s: does Prometheus read it, and give it that label?",
+					track, m.selector(m.profile.Requests, t, i, track), m.told())
+			}
+			continue
+		}
+		if age := i.Now.Sub(at); age > 2*m.scrape+slack {
+			return fmt.Errorf("the newest reading of the %s is %s old, and there is one every %s: does Prometheus still read it?", track, age.Round(time.Second), m.scrape)
 		}
 	}
 	return nil
 }
+
+// told is what allocations are told by.
+func (m *Meter) told() string {
+	if m.profile.Label == "" {
+		return "name"
+	}
+	return fmt.Sprintf("label %q", m.profile.Label)
+}
+
+// isRead tells whether Prometheus reads a track at all, though no request of it is counted: what counts by track is read
+// when the other one is.
+func (m *Meter) isRead(ctx context.Context, i strategy.Inquiry, track strategy.Track, other bool) (bool, error) {
+	if m.profile.Label == "" {
+		return other, nil
+	}
+	names := slices.Clone(i.Track(track))
+	for _, id := range i.Track(track) {
+		if a := i.Addresses[id]; a != "" {
+			names = append(names, quoted(a))
+		}
+	}
+	n, found, err := m.ask(ctx, fmt.Sprintf(`count({%s=~"(.+-)?(%s)"})`, m.profile.Label, strings.Join(names, "|")), names, 0, i.Now)
+	return found && n > 0, err
+}
+
+// quoted is a text as a pattern of a selector.
+func quoted(text string) string { return strings.ReplaceAll(regexp.QuoteMeta(text), `\`, `\\`) }
 
 // slack is how long a reading takes to be there.
 const slack = 2 * time.Second

@@ -31,6 +31,20 @@ var (
 func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	query := r.FormValue("query")
 	s.asked = append(s.asked, query)
+	if matchers, counts := strings.CutPrefix(query, "count({"); counts {
+		n := 0
+		for name := range s.series {
+			if selected(labelsOf(name), "", strings.TrimSuffix(matchers, "})")) {
+				n++
+			}
+		}
+		answer := `{"resultType": "vector", "result": []}`
+		if n > 0 {
+			answer = one(strconv.Itoa(n))
+		}
+		fmt.Fprintf(w, `{"status": "success", "data": %s}`, answer)
+		return
+	}
 	parts := selectorLike.FindStringSubmatch(query)
 	if parts == nil {
 		s.t.Errorf("asked %s, which is no selector with a range", query)
@@ -275,11 +289,12 @@ func TestUnknownRequests(t *testing.T) {
 		want  string
 		known bool // the requests are, all the same
 	}{
-		{"no reading of the canary", func(s *store) { s.call(0, "s1", 1, 0, 1) }, "no requests of the canary are known", false},
+		{"no reading of the canary", func(s *store) { s.call(0, "s1", 1, 0, 1) }, `nothing is known of the canary: no series matches http_requests_total{alloc_id=~"c1|c2|s1"}, nor any else its label "alloc_id"`, false},
 		{"an old reading", func(s *store) { s.call(0, "c1", 1, 0, 1); s.call(-40, "s1", 1, 0, 1) }, "newest reading of the stable is 41s old", false},
 		{"no latencies", func(s *store) {
 			s.put(0, `http_requests_total{alloc_id="c1",code="200"}`, 1)
 			s.put(0, `http_requests_total{alloc_id="s1",code="200"}`, 1)
+			s.put(1, `http_requests_total{alloc_id="c1",code="200"}`, 2)
 		}, "no latencies are known: no series matches http_request_duration_seconds_bucket{alloc_id=~\"c1|c2|s1\"}", true},
 		{"other buckets", func(s *store) {
 			s.call(0, "c1", 1, 0, 1)
@@ -298,6 +313,48 @@ func TestUnknownRequests(t *testing.T) {
 				t.Errorf("got a sample of %v, known %t", got.At, test.known)
 			}
 		})
+	}
+}
+
+// TestNoRequestYet: an allocation that is read and has no counter of requests has had none.
+func TestNoRequestYet(t *testing.T) {
+	s := &store{t: t}
+	s.put(0, `go_goroutines{alloc_id="c1"}`, 9)
+	s.call(0, "s1", 1, 0, 1)
+	got, err := meterWith(t, s, "prometheus").Measure(t.Context(), requestsAt(1, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, got, want{counted(0, 0, 0, 0, 0), counted(0, 0, 0, 0, 0)})
+}
+
+// TestEndpoints: the labels that a profile names tell what requests ask for.
+func TestEndpoints(t *testing.T) {
+	s := &store{t: t}
+	for second := 0; second <= 5; second += 5 {
+		for _, alloc := range []string{"c1", "s1"} {
+			s.put(second, fmt.Sprintf(`http_requests_total{alloc_id="%s",code="200",method="get",handler="/cart"}`, alloc), 10*float64(second))
+			s.put(second, fmt.Sprintf(`http_requests_total{alloc_id="%s",code="500",method="get",handler="/cart"}`, alloc), float64(second))
+			s.put(second, fmt.Sprintf(`http_requests_total{alloc_id="%s",code="200"}`, alloc), float64(second))
+		}
+	}
+	i := requestsAt(6, nil)
+	i.Latency, i.Endpoints = false, true
+	got, err := meterWith(t, s, "prometheus").Measure(t.Context(), i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, series := range got.Series {
+		want := strategy.Counters{Requests: 60, Errors: 5, Buckets: []float64{}}
+		if series.Endpoint != "" {
+			want = strategy.Counters{Requests: 55, Errors: 5}
+		}
+		if diff := cmp.Diff(want, series.Counters); diff != "" || (series.Endpoint != "" && series.Endpoint != "get /cart") {
+			t.Errorf("%s of %q (-want +got):\n%s", series.Track, series.Endpoint, diff)
+		}
+	}
+	if len(got.Series) != 4 {
+		t.Errorf("got %d series, want two for each track", len(got.Series))
 	}
 }
 

@@ -409,14 +409,20 @@ func checkSample(sample strategy.Sample, latencies bool) error {
 	case latencies && math.IsInf(sample.Bounds[len(sample.Bounds)-1], 1):
 		return fmt.Errorf("latency bounds are %v, want them without infinity", sample.Bounds)
 	}
-	taken := map[string]bool{}
+	taken, byEndpoint, all := map[string]bool{}, map[string]float64{}, map[string]float64{}
 	for _, series := range sample.Series {
-		key := series.Source + "/" + string(series.Track)
+		key := series.Source + "/" + string(series.Track) + "/" + series.Endpoint
 		switch {
 		case series.Source == "" || taken[key]:
 			return fmt.Errorf("source %q of track %s is empty or there twice", series.Source, series.Track)
 		case series.Track != strategy.Stable && series.Track != strategy.Canary && series.Track != strategy.Shadow:
 			return fmt.Errorf("source %q counts for track %q", series.Source, series.Track)
+		case series.Endpoint != "" && len(series.Buckets) > 0:
+			return fmt.Errorf("source %q has buckets for endpoint %q, want them for all requests together", series.Source, series.Endpoint)
+		case series.Endpoint != "":
+			byEndpoint[series.Source+"/"+string(series.Track)] += series.Requests
+			taken[key] = true
+			continue
 		case len(series.Buckets) != len(sample.Bounds):
 			return fmt.Errorf("source %q has %d buckets for %d bounds", series.Source, len(series.Buckets), len(sample.Bounds))
 		case !slices.IsSorted(series.Buckets):
@@ -425,6 +431,12 @@ func checkSample(sample strategy.Sample, latencies bool) error {
 			return fmt.Errorf("source %q counts more errors or more latencies than requests: %+v", series.Source, series.Counters)
 		}
 		taken[key] = true
+		all[series.Source+"/"+string(series.Track)] = series.Requests
+	}
+	for source, n := range byEndpoint {
+		if all[source] != n {
+			return fmt.Errorf("%s counts %v requests by endpoint, and %v in all", source, n, all[source])
+		}
 	}
 	return nil
 }
@@ -437,7 +449,7 @@ func (s *routerSuite) sum(t *testing.T, release string) map[strategy.Track]strat
 	for _, track := range []strategy.Track{strategy.Stable, strategy.Canary} {
 		total := strategy.Counters{Buckets: make([]float64, len(sample.Bounds))}
 		for _, series := range sample.Series {
-			if series.Track != track {
+			if series.Track != track || series.Endpoint != "" {
 				continue
 			}
 			total.Requests += series.Requests

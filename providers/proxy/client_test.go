@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,7 @@ func TestClientSumsNothingUpButShowsEveryInstance(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := map[string]float64{}
+	sample.Series = slices.DeleteFunc(sample.Series, func(s strategy.Series) bool { return s.Endpoint != "" })
 	for _, s := range sample.Series {
 		got[s.Source+"/"+string(s.Track)] = s.Requests
 		if !s.Since.Equal(began) {

@@ -66,6 +66,9 @@ func (c *Client) scrape(ctx context.Context, instance, release string) ([]strate
 			return nil, fmt.Errorf("understand the metrics of %s: %w", instance, err)
 		}
 		series = append(series, strategy.Series{Source: source, Since: since, Track: track, Counters: counters})
+		for endpoint, counters := range endpointsOf(families, release, track) {
+			series = append(series, strategy.Series{Source: source, Since: since, Track: track, Endpoint: endpoint, Counters: counters})
+		}
 	}
 	return series, nil
 }
@@ -90,7 +93,7 @@ func countersOf(families map[string]*dto.MetricFamily, release string, track str
 			continue
 		}
 		counters.Requests += metric.GetCounter().GetValue()
-		if code == "5xx" || code == classError {
+		if isError(code) {
 			counters.Errors += metric.GetCounter().GetValue()
 		}
 	}
@@ -115,6 +118,26 @@ func countersOf(families map[string]*dto.MetricFamily, release string, track str
 	}
 	return counters, nil
 }
+
+// endpointsOf is what a track counted by endpoint.
+func endpointsOf(families map[string]*dto.MetricFamily, release string, track strategy.Track) map[string]strategy.Counters {
+	all := map[string]strategy.Counters{}
+	for _, metric := range families[metricRequests].GetMetric() {
+		if !belongs(metric, release, track) {
+			continue
+		}
+		endpoint := labelOf(metric, "endpoint")
+		c := all[endpoint]
+		c.Requests += metric.GetCounter().GetValue()
+		if isError(labelOf(metric, "code")) {
+			c.Errors += metric.GetCounter().GetValue()
+		}
+		all[endpoint] = c
+	}
+	return all
+}
+
+func isError(code string) bool { return code == "5xx" || code == classError }
 
 func belongs(metric *dto.Metric, release string, track strategy.Track) bool {
 	return labelOf(metric, "release") == release && labelOf(metric, "track") == string(track)

@@ -89,7 +89,7 @@ func (t *Traffic) Forget() {
 func (t *Traffic) Abilities() strategy.Abilities {
 	t.nomad.mu.Lock()
 	defer t.nomad.mu.Unlock()
-	return strategy.Abilities{Kind: "sim", Static: t.static, Counts: true, Latency: true, Sessions: true, Copies: true, Open: true}
+	return strategy.Abilities{Kind: "sim", Static: t.static, Counts: true, Latency: true, Endpoints: true, Sessions: true, Copies: true, Open: true}
 }
 
 // latencyBounds are the upper bounds of the latency buckets, in seconds.
@@ -217,7 +217,10 @@ func (t *Traffic) Sample(ctx context.Context, release string) (strategy.Sample, 
 			counters = *l.counters[track]
 			counters.Buckets = slices.Clone(counters.Buckets)
 		}
-		sample.Series = append(sample.Series, strategy.Series{Source: source, Since: t.since, Track: track, Counters: counters})
+		sample.Series = append(sample.Series, strategy.Series{Source: source, Since: t.since, Track: track, Counters: counters}, strategy.Series{
+			Source: source, Since: t.since, Track: track, Endpoint: "GET /", // All users want the same.
+			Counters: strategy.Counters{Requests: counters.Requests, Errors: counters.Errors},
+		})
 	}
 	if l := t.releases[release]; l != nil && l.counters[strategy.Shadow] != nil {
 		counters := *l.counters[strategy.Shadow]

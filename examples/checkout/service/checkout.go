@@ -56,9 +56,10 @@ type checkout struct {
 
 func newHandler(version string, f faults) http.Handler {
 	c := &checkout{version: version, faults: f}
-	mux := http.NewServeMux()
+	mux, measured := http.NewServeMux(), newInstruments()
 	mux.HandleFunc("GET /healthz", c.health)
-	mux.HandleFunc("GET /{$}", c.answer)
+	mux.Handle("GET /metrics", measured.handler())
+	mux.HandleFunc("GET /{$}", measured.measure(http.MethodGet, "/", c.answer))
 	mux.HandleFunc("POST /break", func(w http.ResponseWriter, _ *http.Request) { c.broken.Store(true) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Version", version)

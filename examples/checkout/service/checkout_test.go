@@ -103,6 +103,25 @@ func TestFailedRequestIsAnswered500(t *testing.T) {
 	}
 }
 
+// TestMetrics: what was answered is counted under the names of both conventions.
+func TestMetrics(t *testing.T) {
+	handler := newHandler("1.2.0", faultsOf("1.2.0"))
+	for range 25 {
+		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+	}
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	for _, want := range []string{
+		`http_requests_total{code="500",handler="/",method="GET"} 2`,
+		`http_request_duration_seconds_count{handler="/",method="GET"} 25`,
+		`http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/"} 23`,
+	} {
+		if !strings.Contains(w.Body.String(), want+"\n") {
+			t.Errorf("want %s among\n%s", want, w.Body)
+		}
+	}
+}
+
 func TestBreak(t *testing.T) {
 	handler := newHandler("1.1.0", faultsOf("1.1.0"))
 	status := func(method, path string) int {
