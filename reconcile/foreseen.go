@@ -60,7 +60,7 @@ func (p Preview) Foreseen() Foreseen {
 		f.From, f.To = versionText(next.Stable.Revision), next.Canary.Revision.String()
 		f.Strategy, f.About = p.strategyText()
 		f.Stages, f.Extra = p.stages(), p.Extra
-		f.Findings = next.Plan.Findings()
+		f.Findings = p.Findings
 		if p.Nomad != nil || p.NomadProblem != "" {
 			f.Nomad = &NomadForesees{Problem: p.NomadProblem}
 		}

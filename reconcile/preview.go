@@ -27,6 +27,8 @@ type Preview struct {
 	Extra int
 	// Arrives is what of each step's weight the router brings to the canary.
 	Arrives []strategy.Weight
+	// Findings is what people may regret about it, where a rollout would begin.
+	Findings []strategy.Finding
 	// Warnings is what a person should know before it.
 	Warnings []string
 }
@@ -131,6 +133,7 @@ func (l *Loop) foresee(ctx context.Context, r strategy.Rollout, o strategy.Obser
 	if p.Starts() && o.Desired != nil {
 		p.Warnings = append(p.Warnings, p.Next.Caveats(*o.Desired, o.Cluster)...)
 		l.foreseeTraffic(&p)
+		p.Findings = l.findings(ctx, &p)
 		l.askNomad(ctx, &p)
 	}
 	switch {
@@ -156,6 +159,24 @@ func (l *Loop) foreseeTraffic(p *Preview) {
 		canaries := p.Next.Plan.Canaries.For(live, p.Next.Plan.Steps)
 		p.Warnings = append(p.Warnings, a.ReplicaCaveat(traffic.name(), live, canaries))
 	}
+}
+
+// findings is what is to be said about a rollout that would begin, by the traffic that the release has.
+func (l *Loop) findings(ctx context.Context, p *Preview) []strategy.Finding {
+	around := strategy.Surroundings{}
+	if traffic, err := l.router(p.Next.Canary.Router); err == nil && p.Next.Phase == strategy.Placing {
+		if sample, err := traffic.Meter.Sample(ctx, p.Release); err == nil {
+			around = sample.Surroundings()
+		}
+	}
+	if p.Live != nil {
+		around.Live = p.Live.Counts
+	}
+	around.First = p.Next.Phase == strategy.First
+	d := *p.Desired
+	d.Release.Plan = p.Next.Plan
+	d.Release.Plan.Accepted = p.Desired.Release.Plan.Accepted
+	return d.Findings(around)
 }
 
 // askNomad has Nomad say what the rollout that would begin would change.

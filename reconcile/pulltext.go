@@ -90,6 +90,9 @@ func (c pullChange) findings() []strategy.Finding {
 	if c.to == nil {
 		return nil
 	}
+	if f := c.foreseen; f != nil && f.Change == ForeseenStarts {
+		return f.Findings
+	}
 	return c.to.Plan.Findings()
 }
 

@@ -29,6 +29,13 @@ var findingCodes = map[string]string{
 	"DRV014": "gates that are never asked",
 	"DRV015": "unproven versions are promoted",
 	"DRV016": "the revert is not written to Git",
+	"DRV017": "no readiness check",
+	"DRV018": "too little traffic for the gates",
+	"DRV019": "one canary among several allocations",
+	"DRV020": "groups that run twice",
+	"DRV021": "scaling is blocked",
+	"DRV022": "nothing to go back to",
+	"DRV023": "a policy that nobody uses",
 }
 
 // FindingCodes is every code, sorted.
@@ -41,14 +48,25 @@ const (
 	fewestWindows = 4
 )
 
-// Findings is what is to be said about a plan, save what was accepted. Nothing in it depends on the cluster.
-func (p Plan) Findings() []Finding {
-	var all []Finding
-	say := func(code, remedy, text string, args ...any) {
-		if _, accepted := p.Accepted[code]; !accepted {
-			all = append(all, Finding{Code: code, Text: fmt.Sprintf(text, args...), Remedy: remedy})
+// sayer notes a finding.
+type sayer func(code, remedy, text string, args ...any)
+
+// sayerTo notes findings in a list, save those that were accepted.
+func sayerTo(all *[]Finding, accepted map[string]string) sayer {
+	return func(code, remedy, text string, args ...any) {
+		if _, meant := accepted[code]; !meant {
+			*all = append(*all, Finding{Code: code, Text: fmt.Sprintf(text, args...), Remedy: remedy})
 		}
 	}
+}
+
+// Findings is what is to be said about a plan, save what was accepted. Nothing in it depends on the job or the cluster.
+func (p Plan) Findings() []Finding { return p.findings(0) }
+
+// findings are those of a plan whose counts are read so often; 0 is at any time.
+func (p Plan) findings(every time.Duration) []Finding {
+	var all []Finding
+	say := sayerTo(&all, p.Accepted)
 	if len(p.Gates) == 0 {
 		say("DRV010", `add one, such as gate "errors" { metric = "error_rate", max = "1%" }, or a policy that has some`, "there is no gate: only crashes and failing checks end a rollout")
 	} else if !slices.ContainsFunc(p.Gates, Gate.canFail) {
@@ -57,7 +75,7 @@ func (p Plan) Findings() []Finding {
 	if first := p.Steps[0]; first.Weight > Percent(cautiousStart) && first.Weight < Full {
 		say("DRV013", fmt.Sprintf("begin with %d%% or less", cautiousStart), "the first step gives the canary %s of the traffic: so many users see a bad version first", first.Weight)
 	}
-	p.checkBakes(say)
+	p.checkBakes(say, every)
 	p.checkAsked(say)
 	if p.OnInconclusive == PromoteInconclusive && len(p.Gates) > 0 {
 		say("DRV015", `leave on_inconclusive at "extend", or use "hold"`, "a version that nothing was shown about is promoted (on_inconclusive = \"promote\")")
@@ -71,11 +89,14 @@ func (p Plan) Findings() []Finding {
 // canFail tells whether a gate can roll a rollout back.
 func (g Gate) canFail() bool { return !g.DryRun && g.Metric != MetricRequests && !g.saturation() }
 
-func (p Plan) checkBakes(say func(code, remedy, text string, args ...any)) {
+func (p Plan) checkBakes(say sayer, every time.Duration) {
 	need := fewestWindows * time.Second
 	why := "readings come a second apart at best"
+	if every > time.Second {
+		need, why = fewestWindows*every, fmt.Sprintf("readings come %s apart", every)
+	}
 	if slices.ContainsFunc(p.Gates, func(g Gate) bool { return g.Metric == MetricQuery || g.saturation() }) {
-		need, why = fewestWindows*gaugeEvery, "gates with queries of their own are answered once a minute"
+		need, why = max(need, fewestWindows*gaugeEvery), "gates with queries of their own are answered once a minute"
 	}
 	for i, s := range p.Steps {
 		if s.Bake < need && len(p.Gates) > 0 {
@@ -86,7 +107,7 @@ func (p Plan) checkBakes(say func(code, remedy, text string, args ...any)) {
 }
 
 // checkAsked looks for gates that no step asks.
-func (p Plan) checkAsked(say func(code, remedy, text string, args ...any)) {
+func (p Plan) checkAsked(say sayer) {
 	compares := slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Weight < Full })
 	for _, g := range p.Gates {
 		versus := g.MaxVsStable != nil && g.Max == nil && g.Min == nil

@@ -97,6 +97,7 @@ type GroupSpec struct {
 	Name     string
 	Count    int
 	Services []string // names of its services of provider "nomad"
+	Checked  []string // those of them that have a check
 	Scaled   bool     // it has a scaling block: its count is an autoscaler's
 	// MaxParallel is how many allocations a rolling update replaces at a time.
 	MaxParallel int

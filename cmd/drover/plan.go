@@ -50,7 +50,9 @@ func makePlan(ctx context.Context, conf *config, only string) (*plan, error) {
 		return nil, err
 	}
 	origins := map[string]policies.Origins{}
+	var strays []policies.Stray
 	opts.Load = func(tree strategy.Tree) (releases []strategy.Release, mistakes []strategy.Mistake) {
+		strays = policies.Unused(tree)
 		releases, origins, mistakes = policies.LoadWithOrigins(tree, policies.Options{Path: conf.Git.Path})
 		return releases, mistakes
 	}
@@ -75,6 +77,11 @@ func makePlan(ctx context.Context, conf *config, only string) (*plan, error) {
 	}
 	for _, preview := range previews {
 		p.add(preview, origins[preview.Release])
+	}
+	for _, s := range strays {
+		if only == "" {
+			p.Unused = append(p.Unused, unused{Policy: s.Name, Path: s.Path, Line: s.Line, Finding: s.Finding})
+		}
 	}
 	for _, m := range p.mistakes {
 		p.Mistakes = append(p.Mistakes, mistake{Release: m.Release, Path: m.Path, Line: m.Line, Text: m.Text})

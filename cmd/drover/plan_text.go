@@ -29,6 +29,9 @@ func (p *plan) print(c *console) {
 		c.printf("; at the peak %s more than now", count(p.Extra, "allocation"))
 	}
 	c.printf("\n")
+	for _, u := range p.Unused {
+		c.printf("%s:%d: policy %q\n    warning: %s\n", u.Path, u.Line, u.Policy, u.Finding)
+	}
 	if !long {
 		c.printf("drover plan RELEASE shows the values of one, and what Nomad says of it\n")
 	}

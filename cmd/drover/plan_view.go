@@ -20,6 +20,7 @@ type plan struct {
 	Problems int       `json:"problems"`
 	Extra    int       `json:"extra_allocations"` // at the peak of all rollouts, no more at a time than the limits allow
 	Mistakes []mistake `json:"mistakes,omitempty"`
+	Unused   []unused  `json:"unused_policies,omitempty"`
 
 	mistakes []strategy.Mistake
 	one      bool // only one release was asked for
@@ -43,6 +44,14 @@ type mistake struct {
 	Path    string `json:"path"`
 	Line    int    `json:"line"`
 	Text    string `json:"text"`
+}
+
+// unused is a policy that no release refers to.
+type unused struct {
+	Policy  string           `json:"policy"`
+	Path    string           `json:"path"`
+	Line    int              `json:"line"`
+	Finding strategy.Finding `json:"finding"`
 }
 
 // code is the exit code.

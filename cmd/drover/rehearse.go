@@ -131,11 +131,6 @@ func (o *rehearseFlags) prepare(ctx context.Context, c *console) (*staged, error
 		s.Notes = append(s.Notes, "hold_at is left out: the rollout would wait for Git")
 	}
 	s.rehearsal = rehearsal{release: release, stable: s.Stable}
-	var notes []string
-	if s.rehearsal.release, notes, err = o.fit(ctx, release, conf); err != nil {
-		return nil, err
-	}
-	s.Notes = append(s.Notes, notes...)
 	if o.fault != "" {
 		if s.mishap, err = parseMishap(o.fault, release.Plan.Asking()); err != nil {
 			return nil, err
@@ -144,6 +139,11 @@ func (o *rehearseFlags) prepare(ctx context.Context, c *console) (*staged, error
 	if s.rehearsal.sound, s.rehearsal.counts, err = o.traffic(ctx, conf, release); err != nil {
 		return nil, err
 	}
+	var notes []string
+	if s.rehearsal.release, notes, err = o.fit(ctx, release, conf, s.rehearsal.sound, s.rehearsal.counts); err != nil {
+		return nil, err
+	}
+	s.Notes = append(s.Notes, notes...)
 	for _, g := range release.Plan.Asking() {
 		s.Notes = append(s.Notes, fmt.Sprintf("gate %q asks the metrics: %s is assumed of the stable version", g.Name, digits(s.rehearsal.sound.usual(g))))
 	}

@@ -41,7 +41,7 @@ func (o *rehearseFlags) tree(ctx context.Context, conf *config) (strategy.Tree, 
 
 // fit sees that the release can be played: that its jobspec is read, and goes through its plan. Where the simulated Nomad
 // does not read enough of the jobspec, a real one is asked, and a job of the same groups and services takes its place.
-func (o *rehearseFlags) fit(ctx context.Context, r strategy.Release, conf *config) (strategy.Release, []string, error) {
+func (o *rehearseFlags) fit(ctx context.Context, r strategy.Release, conf *config, sound service, counts map[string]int) (strategy.Release, []string, error) {
 	simulated := sim.New(sim.Config{Lenient: true})
 	client, err := nomad.Connect(nomad.Config{Address: "http://simulated", HTTPClient: simulated.Client()})
 	if err != nil {
@@ -70,8 +70,8 @@ func (o *rehearseFlags) fit(ctx context.Context, r strategy.Release, conf *confi
 		r.Source.Jobspec, r.Source.Variables = likeness(asked), fmt.Sprintf("version = %q\n", r.Version)
 		notes = []string{fmt.Sprintf("%s cannot be read by the simulation: a job of the same groups, counts and services takes its place", r.Source.Path)}
 	}
-	service, problem := reconcile.ServiceOf(job, r.Traffic)
-	_, refusals := r.Plan.For(job, service)
+	name, problem := reconcile.ServiceOf(job, r.Traffic)
+	_, refusals := r.Plan.For(job, name)
 	if problem != "" {
 		refusals = append(refusals, problem)
 	}
@@ -81,7 +81,8 @@ func (o *rehearseFlags) fit(ctx context.Context, r strategy.Release, conf *confi
 	for _, w := range job.Warnings {
 		notes = append(notes, "warning: "+w)
 	}
-	for _, f := range r.Plan.Findings() {
+	d := strategy.Desired{Release: r, Job: job, Service: name}
+	for _, f := range d.Findings(strategy.Surroundings{RPS: sound.RPS, Errors: sound.Errors, Live: counts}) {
 		notes = append(notes, "warning: "+f.String())
 	}
 	return r, notes, nil

@@ -231,7 +231,7 @@ func TestFitAsksNomad(t *testing.T) {
 		Plan: strategy.Plan{Steps: []strategy.Step{{Weight: strategy.Full, Bake: time.Minute}}, MaxDuration: time.Hour},
 	}
 	o := &rehearseFlags{nomad: server.URL}
-	fitted, notes, err := o.fit(t.Context(), release, nil)
+	fitted, notes, err := o.fit(t.Context(), release, nil, service{}, nil)
 	if err != nil || len(notes) == 0 || !strings.Contains(notes[0], "a job of the same groups, counts and services takes its place") {
 		t.Fatalf("got %v and %v", notes, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/drover-dev/drover/policies"
 	"github.com/drover-dev/drover/providers/nomad"
 	"github.com/drover-dev/drover/reconcile"
 	"github.com/drover-dev/drover/strategy"
@@ -26,6 +27,7 @@ func runValidate(ctx context.Context, c *console, args []string) int {
 	path := f.String("path", "", "only releases below this folder of DIR")
 	address := f.String("nomad", os.Getenv("NOMAD_ADDR"), "address of a Nomad that parses the jobspecs; empty: they are not checked")
 	config := f.String("config", "", "Drover's own configuration: whether its routers and metrics can do what the releases ask; empty: it is not checked")
+	rps := f.Float64("rps", 0, "requests in a second to each release: says where they are too few for the gates")
 	if code, done := parse(f, args); done {
 		return code
 	}
@@ -55,9 +57,12 @@ func runValidate(ctx context.Context, c *console, args []string) int {
 		for _, w := range checked.warnings[r.Name] {
 			c.printf("    warning: %s\n", w)
 		}
-		for _, f := range r.Plan.Findings() {
+		for _, f := range checked.findings(r, strategy.Surroundings{RPS: *rps}) {
 			c.printf("    warning: %s\n", f)
 		}
+	}
+	for _, s := range policies.Unused(tree) {
+		c.printf("%s:%d: policy %q\n    warning: %s\n", s.Path, s.Line, s.Name, s.Finding)
 	}
 	c.printf("jobspecs: %s\n", checked.said)
 	if len(releases)+len(mistakes) == 0 {
@@ -108,13 +113,22 @@ func strategyText(p strategy.Plan) string {
 type checks struct {
 	wrong    []strategy.Mistake
 	warnings map[string][]string // by release
-	said     string              // how many were checked, or why they were not
+	jobs     map[string]strategy.Desired
+	said     string // how many were checked, or why they were not
+}
+
+// findings is what is to be said about a release, with its job where Nomad has read it.
+func (c checks) findings(r strategy.Release, around strategy.Surroundings) []strategy.Finding {
+	if d, known := c.jobs[r.Name]; known {
+		return d.Findings(around)
+	}
+	return strategy.Desired{Release: r}.Findings(around)
 }
 
 // checkJobspecs has Nomad parse every jobspec, and sees whether the job can go through its plan. Nomad's absence is no
 // mistake of a release.
 func checkJobspecs(ctx context.Context, address string, releases []strategy.Release, can abilities) checks {
-	found := checks{warnings: map[string][]string{}}
+	found := checks{warnings: map[string][]string{}, jobs: map[string]strategy.Desired{}}
 	client, err := nomad.Connect(nomad.Config{Address: address})
 	if err != nil {
 		found.said = "not checked: " + err.Error()
@@ -135,6 +149,8 @@ func checkJobspecs(ctx context.Context, address string, releases []strategy.Rele
 			return found
 		}
 		found.warnings[r.Name] = job.Warnings
+		service, _ := reconcile.ServiceOf(job, r.Traffic)
+		found.jobs[r.Name] = strategy.Desired{Release: r, Job: job, Service: service}
 		owners[job.Ref] = append(owners[job.Ref], r)
 		_, _, refusals := reconcile.Fit(r, job, can.routers)
 		if unanswered := r.Plan.Unanswered(); unanswered != "" && can.known && !can.measured {

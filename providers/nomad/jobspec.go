@@ -165,9 +165,6 @@ func groupWarnings(job *api.Job, group *api.TaskGroup) []string {
 	for _, port := range staticPorts(group) {
 		said = append(said, fmt.Sprintf("group %q has the static port %s: a canary needs a node where it is free", name, port))
 	}
-	if isScaled(group) {
-		said = append(said, fmt.Sprintf("group %q has a scaling block: Nomad refuses to scale while a rollout is under way", name))
-	}
 	if groupCount(group) == 1 {
 		said = append(said, fmt.Sprintf("group %q has count = 1: its one canary doubles it during a rollout", name))
 	}
@@ -251,6 +248,18 @@ func nomadServices(job *api.Job, group *api.TaskGroup) []string {
 	var names []string
 	for _, service := range groupServices(group) {
 		if service.Provider == providerNomad {
+			names = append(names, serviceName(job, group, service))
+		}
+	}
+	return names
+}
+
+// withChecks are the services of the group that have a check which decides about readiness.
+func withChecks(job *api.Job, group *api.TaskGroup) []string {
+	var names []string
+	for _, service := range groupServices(group) {
+		decides := func(c api.ServiceCheck) bool { return c.OnUpdate != "ignore" }
+		if service.Provider == providerNomad && slices.ContainsFunc(service.Checks, decides) {
 			names = append(names, serviceName(job, group, service))
 		}
 	}

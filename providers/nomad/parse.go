@@ -109,7 +109,7 @@ func (c *Cluster) specOf(parsed document, source strategy.JobSource) (strategy.J
 	}
 	for _, group := range job.TaskGroups {
 		spec.Groups = append(spec.Groups, strategy.GroupSpec{
-			Name: deref(group.Name), Count: groupCount(group), Services: nomadServices(job, group), Scaled: isScaled(group), MaxParallel: maxParallel(job, group),
+			Name: deref(group.Name), Count: groupCount(group), Services: nomadServices(job, group), Checked: withChecks(job, group), Scaled: isScaled(group), MaxParallel: maxParallel(job, group),
 		})
 	}
 	return spec, nil
