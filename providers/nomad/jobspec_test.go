@@ -1,6 +1,7 @@
 package nomad
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,8 +72,6 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"sound", func(*api.Job, *api.TaskGroup) {}, ""},
 		{"count 1", func(_ *api.Job, g *api.TaskGroup) { g.Count = nil }, "doubles"},
-		{"scaling", func(_ *api.Job, g *api.TaskGroup) { g.Scaling = &api.ScalingPolicy{} }, "scaling"},
-		{"scaling that is off", func(_ *api.Job, g *api.TaskGroup) { g.Scaling = &api.ScalingPolicy{Enabled: new(false)} }, ""},
 		{"static port", func(_ *api.Job, g *api.TaskGroup) {
 			g.Networks = []*api.NetworkResource{{ReservedPorts: []api.Port{{Label: "http", Value: 80}}, DynamicPorts: []api.Port{{Label: "admin"}}}}
 		}, `static port "http" (80)`},
@@ -207,5 +206,33 @@ func TestPrepare(t *testing.T) {
 				t.Errorf("got progress deadline %d, want it kept", got)
 			}
 		})
+	}
+}
+
+// TestWithChecks tells the services whose readiness something decides about.
+func TestWithChecks(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*api.Service)
+		want   []string
+	}{
+		"as it is":         {func(*api.Service) {}, []string{"web"}},
+		"no check":         {func(s *api.Service) { s.Checks = nil }, nil},
+		"checks ignored":   {func(s *api.Service) { s.Checks = []api.ServiceCheck{{Type: "http", OnUpdate: "ignore"}} }, nil},
+		"another provider": {func(s *api.Service) { s.Provider = "consul" }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			job := webJob()
+			c.change(job.TaskGroups[0].Services[0])
+			if got := withChecks(job, job.TaskGroups[0]); !slices.Equal(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+	for name, scaling := range map[string]*api.ScalingPolicy{"on": {}, "off": {Enabled: new(false)}} {
+		job := webJob()
+		job.TaskGroups[0].Scaling = scaling
+		if got := isScaled(job.TaskGroups[0]); got != (name == "on") {
+			t.Errorf("a scaling block that is %s: scaled is %t", name, got)
+		}
 	}
 }
