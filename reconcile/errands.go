@@ -306,7 +306,7 @@ func (l *Loop) record() {
 	for _, f := range l.errands.take() {
 		if t := l.releases[f.release]; t != nil {
 			t.record.Rollout = f.into(t.record.Rollout)
-			t.restingOn = ""
+			t.restingOn, t.attention.stir = "", true
 		}
 	}
 }

@@ -78,7 +78,7 @@ type Loop struct {
 	wake    chan struct{}
 
 	loaded    bool
-	polled    time.Time
+	pollAt    time.Time        // when the repository is asked next
 	gitRead   time.Time        // when the repository answered last
 	gitAway   *strategy.Reason // why what Git asks for now is not known
 	releases  map[string]*tracked
@@ -100,6 +100,7 @@ type Loop struct {
 	stands  map[string]strategy.Rollout // where each release stands, for those beside the passes
 	asked   map[string]*request         // what people asked for and was not looked at yet, by release
 	touched map[strategy.JobRef]bool    // jobs that somebody changed since the last pass
+	stirred map[string]bool             // releases in motion of which something came up since the last pass
 	pollNow bool                        // the repository is said to have moved
 	moving  map[string]string           // the commits whose rollouts are under way, by release
 }
@@ -114,6 +115,7 @@ type tracked struct {
 	restingOn string // the content key that the release came to rest on; "" while it is in motion
 	waits     bool   // for another rollout to end
 	split     kept
+	attention attention
 }
 
 // newTracked is a release that nothing is recorded of.
@@ -125,7 +127,7 @@ func newTracked(release string) *tracked {
 func New(opts Options) *Loop {
 	return &Loop{
 		opts: opts, log: opts.Logger, metrics: newMetrics(opts.Registerer), intent: newIntent(opts),
-		wake: make(chan struct{}, 1), releases: map[string]*tracked{}, asked: map[string]*request{}, touched: map[strategy.JobRef]bool{}, errands: newErrands(),
+		wake: make(chan struct{}, 1), releases: map[string]*tracked{}, asked: map[string]*request{}, touched: map[strategy.JobRef]bool{}, stirred: map[string]bool{}, errands: newErrands(),
 		desk: newDesk(), words: make(chan struct{}, 1), brought: map[string]bringer{}, stands: map[string]strategy.Rollout{}, issues: map[string]string{}, summed: map[string]bool{},
 	}
 }
@@ -142,17 +144,22 @@ func (l *Loop) Wake() {
 // something to do. It returns the names of those in motion. The error joins what went wrong with single releases; the
 // others were worked on all the same.
 func (l *Loop) Pass(ctx context.Context, now time.Time) (moving []string, err error) {
+	return l.pass(ctx, now, true)
+}
+
+// pass is Pass; when it is not a whole one, of the releases in motion only those are looked at that something came up for.
+func (l *Loop) pass(ctx context.Context, now time.Time, whole bool) (moving []string, err error) {
 	start := time.Now()
 	defer func() { l.metrics.passes.Observe(time.Since(start).Seconds()) }()
 	if err := l.load(ctx); err != nil {
 		return nil, err
 	}
 	var failures []error
-	if told := l.takePoll(); told || now.Sub(l.polled) >= l.opts.Poll {
+	if told := l.takePoll(); told || !now.Before(l.pollAt) || now.Add(l.opts.Poll).Before(l.pollAt) { // The clock may go back.
 		if err := l.poll(ctx, now); err != nil {
 			failures = append(failures, err)
 		} else {
-			l.polled = now
+			l.pollAt = now.Add(l.opts.Poll)
 		}
 	}
 	l.acceptHead(ctx)
@@ -166,7 +173,8 @@ func (l *Loop) Pass(ctx context.Context, now time.Time) (moving []string, err er
 		l.slots = newSlots(l.opts.Limits, l.releases)
 	}
 	l.record()
-	moving, faults := l.sweep(ctx, now, l.takeTouched(), l.patrol(ctx, now))
+	l.takeStirred()
+	moving, faults := l.sweep(ctx, now, l.disturbed(ctx, now), whole)
 	l.showTrials()
 	if !l.slots.full() && l.anyWaits() {
 		l.Wake()
@@ -174,38 +182,52 @@ func (l *Loop) Pass(ctx context.Context, now time.Time) (moving []string, err er
 	return moving, errors.Join(append(failures, faults...)...)
 }
 
-// sweep works on every release that has something to do.
-func (l *Loop) sweep(ctx context.Context, now time.Time, touched map[strategy.JobRef]bool, disturbed map[string]bool) (moving []string, failures []error) {
+// disturbed tells which releases somebody touched since the last pass, also those whose router lost what it was given.
+func (l *Loop) disturbed(ctx context.Context, now time.Time) func(*tracked) bool {
+	touched, lost := l.takeTouched(), l.patrol(ctx, now)
+	return func(t *tracked) bool {
+		return touched[t.record.Rollout.Job] || touched[strategy.JobRef{}] || lost[t.record.Rollout.Release]
+	}
+}
+
+// sweep works on every release that has something to do, and on those that were disturbed. It returns those in motion.
+func (l *Loop) sweep(ctx context.Context, now time.Time, disturbed func(*tracked) bool, whole bool) (moving []string, failures []error) {
 	var mu sync.Mutex
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	for _, name := range slices.Sorted(maps.Keys(l.releases)) {
 		t := l.releases[name]
-		if l.mayRest(name, t) && !touched[t.record.Rollout.Job] && !touched[strategy.JobRef{}] && !disturbed[name] {
+		isDisturbed := disturbed(t)
+		if l.mayRest(name, t, now, whole) && !isDisturbed {
 			continue
 		}
 		d, _ := l.intent.desired(name)
 		wait := l.slots.take(name, t.record.Rollout, d) // Here, so that those first in the alphabet are first.
 		group.Go(func() error {
+			if !whole && !isDisturbed && l.glance(ctx, name, t, now) {
+				return nil
+			}
 			err := l.work(ctx, name, t, now, wait)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
 				failures = append(failures, fmt.Errorf("release %q: %w", name, err))
 			}
-			if t.restingOn == "" {
-				moving = append(moving, name)
-			}
 			return nil
 		})
 	}
 	_ = group.Wait() // What goes wrong is in failures.
+	moving = l.inMotion()
 	slices.Sort(moving)
 	return moving, failures
 }
 
-// mayRest tells whether nothing was asked of a release since it came to rest.
-func (l *Loop) mayRest(name string, t *tracked) bool {
+// mayRest tells whether nothing was asked of a release since it came to rest, or, in a pass that is not a whole one, since
+// it was looked at last.
+func (l *Loop) mayRest(name string, t *tracked, now time.Time, whole bool) bool {
+	if !whole && t.restingOn == "" && t.attention.seen != "" {
+		return !t.attention.due(l.intent.key(name), now) && !l.isAsked(name)
+	}
 	return t.restingOn != "" && t.restingOn == l.intent.key(name) && (!t.waits || l.slots.full()) && !l.isAsked(name)
 }
 
@@ -310,11 +332,16 @@ func (l *Loop) standOf(release string) strategy.Rollout {
 
 // work advances one release as far as it goes now. wait is why it may not begin a rollout; nil when it may.
 func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time, wait *strategy.Reason) error {
-	defer func() { l.slots.settle(name, t.record.Rollout) }()
 	var last []strategy.Action
+	var seen known
+	key := l.intent.key(name)
+	defer func() {
+		l.slots.settle(name, t.record.Rollout)
+		t.attention.settle(key, now, last)
+	}()
 	for range rounds {
 		before := t.record.Rollout
-		o := l.observe(ctx, name, t, now)
+		o := l.observe(ctx, name, t, now, &seen)
 		if err := ctx.Err(); err != nil {
 			return err // What could not be read says nothing of the world: this process is to end, or leads no more.
 		}
@@ -350,10 +377,12 @@ func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time,
 			t.waits = next.Reason.Code == strategy.LimitReached && l.slots.full()
 			return nil
 		}
-		if len(actions) == 0 || same(actions, last) {
+		seen.after(actions)
+		repeated := same(actions, last)
+		last = actions
+		if len(actions) == 0 || repeated {
 			return nil
 		}
-		last = actions
 	}
 	return nil
 }

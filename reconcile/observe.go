@@ -9,8 +9,26 @@ import (
 	"github.com/drover-dev/drover/strategy"
 )
 
+// known is what was seen of a job a moment ago, in the same pass. It holds until something is done to the job; what others
+// do meanwhile is seen in the next pass, and acts compare before they set.
+type known struct {
+	job     strategy.JobRef
+	service string
+	state   strategy.ClusterState
+}
+
+// after takes in what was done: a job that something was done to is not known any more.
+func (k *known) after(actions []strategy.Action) {
+	for _, a := range actions {
+		if a.Kind != strategy.ActSetSplit && a.Kind != strategy.ActDeliver {
+			*k = known{}
+		}
+	}
+}
+
 // observe gathers all that a decision about one release may rest on. What cannot be read is left nil, with the problem.
-func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Time) strategy.Observation {
+// Nomad is asked only for what is not known already, and what it says is known then.
+func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Time, seen *known) strategy.Observation {
 	r := t.record.Rollout
 	o := strategy.Observation{Unchanged: t.unchanged, Smoke: t.smoke, Forced: l.forced(), GitAway: l.gitAway, Prune: l.opts.Prune && l.intent.gone(name)}
 	o.Desired, o.GitProblem = l.intent.desired(name)
@@ -24,11 +42,15 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Ti
 	}
 	var wait sync.WaitGroup
 	wait.Go(func() {
-		state, err := l.opts.Cluster.Observe(ctx, job, service)
-		if err != nil {
-			o.ClusterProblem, o.ClusterDenied = err.Error(), errors.Is(err, strategy.ErrDenied)
-			return
+		if seen.job != job || seen.service != service {
+			state, err := l.opts.Cluster.Observe(ctx, job, service)
+			if err != nil {
+				o.ClusterProblem, o.ClusterDenied = err.Error(), errors.Is(err, strategy.ErrDenied)
+				return
+			}
+			*seen = known{job, service, state}
 		}
+		state := seen.state
 		if owner := state.Marker.Instance; owner != "" && owner != l.opts.Instance {
 			o.Owner = owner
 		}

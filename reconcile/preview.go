@@ -116,7 +116,7 @@ func (l *Loop) look(ctx context.Context, now time.Time) ([]Preview, error) {
 }
 
 func (l *Loop) preview(ctx context.Context, name string, t *tracked, now time.Time) Preview {
-	return l.foresee(ctx, t.record.Rollout, l.observe(ctx, name, t, now), now)
+	return l.foresee(ctx, t.record.Rollout, l.observe(ctx, name, t, now, &known{}), now)
 }
 
 // foresee is what would be decided on an observation.

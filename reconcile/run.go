@@ -21,10 +21,11 @@ const (
 )
 
 // Run makes passes until ctx is done: at every poll of the repository, every second while anything is in motion, and
-// whenever Nomad says that a job in motion changed. It returns when everything it started has ended.
+// whenever Nomad says that a job in motion changed, which alone is looked at then. It returns when everything it started
+// has ended.
 func (l *Loop) Run(ctx context.Context) {
 	// Others may have led meanwhile.
-	l.loaded, l.headsRead, l.polled, l.releases = false, false, time.Time{}, map[string]*tracked{}
+	l.loaded, l.headsRead, l.pollAt, l.releases = false, false, time.Time{}, map[string]*tracked{}
 	watches := map[string]context.CancelFunc{}
 	var group sync.WaitGroup
 	defer group.Wait()
@@ -43,20 +44,10 @@ func (l *Loop) Run(ctx context.Context) {
 			cancel()
 		}
 	}()
+	swept := time.Time{}
 	for ctx.Err() == nil {
-		// Without its monotonic part the time is what can be written down: a decision made again later comes to the same.
-		moving, err := l.Pass(ctx, time.Now().Round(0))
-		if ctx.Err() == nil {
-			l.complaint.of(err, time.Now(), l.log)
-		}
+		moving, pause := l.step(ctx, &swept)
 		l.watch(ctx, &group, watches, moving)
-		pause := jittered(l.opts.Poll)
-		if l.patrols() {
-			pause = min(pause, patrolEvery)
-		}
-		if len(moving) > 0 || err != nil {
-			pause = tick
-		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -65,6 +56,44 @@ func (l *Loop) Run(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+}
+
+// step makes one pass, a whole one when the last of those was a tick ago. It returns what is in motion, and how long there is
+// nothing to do unless something wakes the loop.
+func (l *Loop) step(ctx context.Context, swept *time.Time) (moving []string, pause time.Duration) {
+	// Without its monotonic part the time is what can be written down: a decision made again later comes to the same.
+	now := time.Now().Round(0)
+	whole := now.Sub(*swept) >= tick || now.Before(*swept)
+	if whole {
+		*swept = now
+	}
+	due := l.pollAt
+	moving, err := l.pass(ctx, now, whole)
+	if !l.pollAt.Equal(due) {
+		l.pollAt = now.Add(jittered(l.opts.Poll))
+	}
+	if ctx.Err() == nil && (whole || err != nil) {
+		l.complaint.of(err, time.Now(), l.log)
+	}
+	if err != nil {
+		return moving, tick
+	}
+	return moving, min(time.Until(l.nextPass(now, *swept, len(moving) > 0)), max(tick, l.opts.Poll))
+}
+
+// nextPass is when there is something to do though nobody wakes the loop.
+func (l *Loop) nextPass(now, swept time.Time, moving bool) time.Time {
+	next, sweep := l.pollAt, swept.Add(tick)
+	if l.opts.Poll <= 0 || (moving && sweep.Before(next)) {
+		next = sweep
+	}
+	if patrol := now.Add(patrolEvery); l.patrols() && patrol.Before(next) {
+		next = patrol
+	}
+	if look := l.nextLook(); !look.IsZero() && look.Before(next) {
+		next = look
+	}
+	return next
 }
 
 // deliverAll says what is to be said as it comes up, until ctx is done.
@@ -86,7 +115,7 @@ func jittered(d time.Duration) time.Duration {
 	if d <= 0 {
 		return tick
 	}
-	return d - d/10 + rand.N(d/5+1)
+	return d - rand.N(d/10+1)
 }
 
 // watch keeps one blocking query for each job in motion, up to maxWatches, and none for what rests.
@@ -108,11 +137,11 @@ func (l *Loop) watch(ctx context.Context, group *sync.WaitGroup, watches map[str
 		}
 		watching, cancel := context.WithCancel(ctx)
 		watches[name] = cancel
-		group.Go(func() { l.follow(watching, watcher, job) })
+		group.Go(func() { l.follow(watching, watcher, name, job) })
 	}
 }
 
-func (l *Loop) follow(ctx context.Context, watcher Watcher, job strategy.JobRef) {
+func (l *Loop) follow(ctx context.Context, watcher Watcher, name string, job strategy.JobRef) {
 	index := uint64(0)
 	for ctx.Err() == nil {
 		next, err := watcher.Watch(ctx, job, index)
@@ -124,7 +153,7 @@ func (l *Loop) follow(ctx context.Context, watcher Watcher, job strategy.JobRef)
 			continue
 		}
 		if next != index && index != 0 {
-			l.Wake()
+			l.stirRelease(name)
 		}
 		if next == index || next == 0 {
 			// Nothing to wait for: without a pause this would ask as fast as it can.
