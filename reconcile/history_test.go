@@ -180,7 +180,9 @@ func (w *world) unanswered(name string) float64 {
 	}
 	n := 0.0
 	for _, s := range sample.Series {
-		n += s.Requests
+		if s.Endpoint == "" { // Those of endpoints are counted beside all.
+			n += s.Requests
+		}
 	}
 	for _, answered := range w.traffic.Versions(name) {
 		n -= answered

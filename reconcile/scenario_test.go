@@ -426,13 +426,18 @@ func (s *scenario) setGit(args []string) error {
 func (s *scenario) setForge(args []string) error { s.forge.away = args[0] == "down"; return nil }
 func (s *scenario) setMeter(args []string) error { s.blindMeter = args[0] == "down"; return nil }
 
-// setRouter is what befalls the router: down, refuses, up, still (it follows nothing by itself), restarts, and edited RELEASE WEIGHT.
+// setRouter is what befalls the router: down, refuses, up, still (it follows nothing by itself), restarts, edited RELEASE WEIGHT, and
+// heeds PERCENT of every weight.
 func (s *scenario) setRouter(args []string) error {
 	switch args[0] {
 	case "still":
 		s.traffic.HoldStill()
 	case "restarts":
 		s.traffic.Forget()
+	case "heeds":
+		percent, err := strconv.Atoi(strings.TrimSuffix(args[1], "%"))
+		s.traffic.Skew(percent)
+		return err
 	case "edited":
 		state, err := s.traffic.Read(s.t.Context(), args[1])
 		if err != nil {

@@ -259,7 +259,9 @@ func (m *machine) takeSample() {
 	}
 	plan, sample := m.judgedPlan(), m.o.Sample.tracks(m.Shadowing)
 	before := m.Evidence
-	if w, known := m.o.Traffic.sameWeight(); known {
+	w, known := m.o.Traffic.sameWeight()
+	steady := known && w == before.Weight && w == m.Weight && !m.Shadowing && (m.Phase == Stepping || m.Phase == Standby)
+	if known {
 		before = before.turn(plan, w, sample)
 	}
 	if m.o.Sample.At.After(before.At) {
@@ -272,6 +274,9 @@ func (m *machine) takeSample() {
 	if err != nil {
 		m.o.SampleProblem = err.Error()
 		return
+	}
+	if steady {
+		counted = counted.divided(before, sample, m.o.Traffic.share(w))
 	}
 	m.Evidence, m.covered = counted, before.covers(*m.o.Sample)
 }

@@ -75,6 +75,7 @@ type Evidence struct {
 	ByEndpoint bool     `json:"by_endpoint,omitempty"` // some gate asks for endpoints
 	Endpoints  []string `json:"endpoints,omitempty"`   // those that are counted by themselves, in the order of their slots
 
+	Shared shared                  `json:"shared,omitzero"` // how the weight in effect divides the requests
 	Open   openWindow              `json:"open,omitzero"`
 	Weight Weight                  `json:"weight,omitempty"` // that was in effect at At
 	Turned time.Time               `json:"turned,omitzero"`  // when it was seen to have changed

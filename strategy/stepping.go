@@ -113,7 +113,7 @@ func (m *machine) reachWeight(target Weight) (Reason, bool) {
 	if !inEffect {
 		return m.splitPending(), true
 	}
-	return Reason{}, false
+	return m.splitHeeded()
 }
 
 // canaryGone looks for what ends a rollout in the state of its canaries, or ends its steps early.
@@ -172,7 +172,7 @@ func (m *machine) at(step Step) string {
 	if m.Shadowing {
 		return fmt.Sprintf("copies of %s of the requests", m.Plan.Shadow.Percent)
 	}
-	return fmt.Sprintf("canary %s%s, step %d of %d", step.Weight, m.arrives(), m.Step+1, len(m.Plan.Steps))
+	return fmt.Sprintf("canary %s%s%s, step %d of %d", step.Weight, m.arrives(), m.shareText(), m.Step+1, len(m.Plan.Steps))
 }
 
 // arrives says what the router makes of the weight, where it cannot bring all of it.

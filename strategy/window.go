@@ -57,7 +57,7 @@ func (e Evidence) turn(p Plan, w Weight, s Sample) Evidence {
 			next = closed
 		}
 	}
-	next.Weight, next.Turned = w, s.At
+	next.Weight, next.Turned, next.Shared = w, s.At, shared{}
 	return next
 }
 

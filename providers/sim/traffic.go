@@ -35,6 +35,7 @@ type Traffic struct {
 	releases map[string]*lane
 	outside  map[string]Behaviour // endpoints that are no allocations, by id
 	static   bool                 // it follows no registrations by itself
+	skew     int                  // percent of the weight that it heeds in truth
 	cut      int                  // connections that ended with their allocation
 }
 
@@ -64,7 +65,7 @@ type connection struct {
 func (n *Nomad) Traffic(load Load) *Traffic {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	t := &Traffic{nomad: n, load: load, since: n.now, releases: map[string]*lane{}, outside: map[string]Behaviour{}}
+	t := &Traffic{nomad: n, load: load, since: n.now, skew: 100, releases: map[string]*lane{}, outside: map[string]Behaviour{}}
 	n.traffic = append(n.traffic, t)
 	return t
 }
@@ -74,6 +75,13 @@ func (t *Traffic) HoldStill() {
 	t.nomad.mu.Lock()
 	defer t.nomad.mu.Unlock()
 	t.static = true
+}
+
+// Skew makes it heed so many percent of every weight, whatever it says.
+func (t *Traffic) Skew(percent int) {
+	t.nomad.mu.Lock()
+	defer t.nomad.mu.Unlock()
+	t.skew = percent
 }
 
 // Forget loses every split, as a router does that keeps them in memory and is started anew. What was counted stays.
@@ -276,7 +284,9 @@ func (t *Traffic) flow(from, to time.Time) {
 func (t *Traffic) divide(l *lane, requests int) map[string]int {
 	stable, stableReady := t.endpoints(l, strategy.Stable)
 	canary, canaryReady := t.endpoints(l, strategy.Canary)
-	due := func(count int) int { return count * int(l.split.Weight) / int(strategy.Full) }
+	due := func(count int) int {
+		return count * min(int(l.split.Weight)*t.skew/100, int(strategy.Full)) / int(strategy.Full)
+	}
 	toCanary := due(l.count+requests) - due(l.count)
 	l.count += requests
 	if len(canary) == 0 || (!canaryReady && stableReady) {
