@@ -134,6 +134,7 @@ func (l *Loop) foresee(ctx context.Context, r strategy.Rollout, o strategy.Obser
 		p.Warnings = append(p.Warnings, p.Next.Caveats(*o.Desired, o.Cluster)...)
 		l.foreseeTraffic(&p)
 		p.Findings = l.findings(ctx, &p)
+		l.tryMetrics(ctx, &p, now)
 		l.askNomad(ctx, &p)
 	}
 	switch {
@@ -164,7 +165,7 @@ func (l *Loop) foreseeTraffic(p *Preview) {
 // findings is what is to be said about a rollout that would begin, by the traffic that the release has.
 func (l *Loop) findings(ctx context.Context, p *Preview) []strategy.Finding {
 	around := strategy.Surroundings{}
-	if traffic, err := l.router(p.Next.Canary.Router); err == nil && p.Next.Phase == strategy.Placing {
+	if traffic, err := l.router(p.Next.Canary.Router); err == nil && traffic.Meter != nil && p.Next.Phase == strategy.Placing {
 		if sample, err := traffic.Meter.Sample(ctx, p.Release); err == nil {
 			around = sample.Surroundings()
 		}
@@ -177,6 +178,24 @@ func (l *Loop) findings(ctx context.Context, p *Preview) []strategy.Finding {
 	d.Release.Plan = p.Next.Plan
 	d.Release.Plan.Accepted = p.Desired.Release.Plan.Accepted
 	return d.Findings(around)
+}
+
+// tryMetrics has the metrics answer for what is live what gates are going to ask.
+func (l *Loop) tryMetrics(ctx context.Context, p *Preview, now time.Time) {
+	trier, can := l.opts.Metrics.(Trier)
+	traffic, err := l.router(p.Next.Canary.Router)
+	if !can || err != nil {
+		return
+	}
+	inquiry, asks := p.Next.Rehearsal(p.Live, now, traffic.Measured)
+	if !asks {
+		return
+	}
+	for _, f := range trier.Try(ctx, inquiry) {
+		if _, accepted := p.Desired.Release.Plan.Accepted[f.Code]; !accepted {
+			p.Findings = append(p.Findings, f)
+		}
+	}
 }
 
 // askNomad has Nomad say what the rollout that would begin would change.

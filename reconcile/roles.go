@@ -174,6 +174,12 @@ type Metrics interface {
 	Measure(ctx context.Context, inquiry strategy.Inquiry) (strategy.Sample, error)
 }
 
+// Trier is what Metrics can do that says beforehand which gates would get no answer.
+type Trier interface {
+	// Try asks what an inquiry asks of its stable track, counting nothing.
+	Try(ctx context.Context, inquiry strategy.Inquiry) []strategy.Finding
+}
+
 // Ledger keeps one record a release, with compare-and-set.
 type Ledger interface {
 	// Load is every record there is.

@@ -20,6 +20,9 @@ func (f Finding) String() string {
 	return fmt.Sprintf("%s: %s; to mend it, %s; to accept it, write accept = { %s = \"why\" }", f.Code, f.Text, f.Remedy, f.Code)
 }
 
+// FindingUnanswered is of a gate that gets no answer from the metrics for what is live.
+const FindingUnanswered = "DRV030"
+
 // findingCodes are all the codes there are, with what they are about.
 var findingCodes = map[string]string{
 	"DRV010": "no gate",
@@ -36,6 +39,8 @@ var findingCodes = map[string]string{
 	"DRV021": "scaling is blocked",
 	"DRV022": "nothing to go back to",
 	"DRV023": "a policy that nobody uses",
+
+	FindingUnanswered: "gates that the metrics do not answer",
 }
 
 // FindingCodes is every code, sorted.

@@ -27,7 +27,7 @@ func (s Sample) Surroundings() Surroundings {
 	around := Surroundings{Every: s.Every}
 	for _, series := range s.Series {
 		age := s.At.Sub(series.Since)
-		if series.Gate != "" || series.Since.IsZero() || age < shortest {
+		if series.Gate != "" || series.Endpoint != "" || series.Since.IsZero() || age < shortest {
 			continue
 		}
 		around.RPS += series.Requests / age.Seconds()

@@ -51,6 +51,22 @@ func (r Rollout) Inquiry(c *ClusterState, now time.Time, requests bool) (Inquiry
 	return i, len(i.Canary) > 0
 }
 
+// Rehearsal is what the gates of a rollout that would begin are going to ask, asked of what is live; false where nothing is.
+func (r Rollout) Rehearsal(c *ClusterState, now time.Time, requests bool) (Inquiry, bool) {
+	i := Inquiry{Release: r.Release, Now: now, Gates: r.Plan.Asking(), Requests: requests, Latency: r.Plan.asks(MetricLatency)}
+	if c == nil || (len(i.Gates) == 0 && !requests) {
+		return i, false
+	}
+	i.address(c)
+	for _, a := range c.Allocs {
+		if a.Ready && !a.Ending && !a.Canary {
+			i.Stable = append(i.Stable, a.ID)
+		}
+	}
+	slices.Sort(i.Stable)
+	return i, len(i.Stable) > 0
+}
+
 // address notes where allocations take traffic.
 func (i *Inquiry) address(c *ClusterState) {
 	i.Addresses = map[string]string{}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -166,7 +165,7 @@ func (m *Meter) ask(ctx context.Context, query string, allocs []string, span tim
 	if len(allocs) == 0 {
 		return 0, false, nil
 	}
-	query = strings.NewReplacer("${allocs}", strings.Join(allocs, "|"), "${range}", seconds(span)).Replace(query)
+	query = m.rendered(query, allocs, span)
 	answer, err := m.query(ctx, query, now)
 	if err != nil {
 		return 0, false, err

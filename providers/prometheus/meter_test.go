@@ -18,7 +18,10 @@ import (
 	"github.com/drover-dev/drover/strategy"
 )
 
-var _ reconcile.Metrics = (*prometheus.Meter)(nil)
+var (
+	_ reconcile.Metrics = (*prometheus.Meter)(nil)
+	_ reconcile.Trier   = (*prometheus.Meter)(nil)
+)
 
 // server answers queries as a Prometheus does, by a table, and keeps what it was asked.
 type server struct {
@@ -160,6 +163,43 @@ func TestAFailureLosesNothing(t *testing.T) {
 	}
 	if last := s.asked[len(s.asked)-1]; !strings.Contains(last, "[10s]") {
 		t.Errorf("asked %s, want all of the 10s", last)
+	}
+}
+
+// TestTry: what gets no answer for stable is found beforehand, with the query as it is asked and what helps.
+func TestTry(t *testing.T) {
+	s := &server{answers: map[string]string{`calls{alloc_id=~"s1"}`: one("900")}}
+	i := inquiry(0, failures, queue, cpu)
+	i.Canary = nil
+	var got []string
+	for _, f := range meterOf(t, s, nil).Try(t.Context(), i) {
+		if f.Code != strategy.FindingUnanswered || f.Remedy == "" {
+			t.Errorf("got %+v", f)
+		}
+		got = append(got, f.Text)
+	}
+	want := []string{
+		`gate "dependencies": stable has no such series, so that the gate sees none on the canary either if its names are wrong: sum(increase(failures{alloc_id=~"s1"}[300s]))`,
+		`gate "queue" gets no answer for stable, and would hold the release: max(queue{alloc_id=~"s1"})`,
+	}
+	if len(got) != 3 || !strings.HasPrefix(got[2], `gate "cpu" gets no answer for stable`) {
+		t.Fatalf("got %q", got)
+	}
+	if diff := cmp.Diff(want, got[:2]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	s.answers = map[string]string{"": one("1")}
+	if got := meterOf(t, s, nil).Try(t.Context(), i); got != nil {
+		t.Errorf("everything is answered, got %v", got)
+	}
+	p, err := prometheus.Named("haproxy", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.Gates, i.Requests, s.answers = nil, true, nil
+	counted := meterOf(t, s, func(c *prometheus.Config) { c.Profile = &p }).Try(t.Context(), i)
+	if len(counted) != 1 || !strings.Contains(counted[0].Text, `server=~"(stable|canary)-(s1)"`) {
+		t.Errorf("got %v", counted)
 	}
 }
 
