@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -81,5 +82,38 @@ func TestPeak(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[int]int{1: 7, 2: 12, 3: 15, 0: 16}, got); diff != "" {
 		t.Errorf("peak by limit (-want +got):\n%s", diff)
+	}
+}
+
+// TestPreviewFindings rests what is found on the traffic that the router has counted, where it counts.
+func TestPreviewFindings(t *testing.T) {
+	w := newWorld(t, 3)
+	w.repo.commit(person, "Go quickly", map[string]string{policyPath: quickPolicy})
+	w.repo.commit(person, "Release it", releaseFiles(t, checkout, "1.0.0"))
+	if err := w.until(10*time.Minute, func() bool { return w.rests(checkout) && !w.rollout(checkout).Stable.Revision.IsZero() }); err != nil {
+		t.Fatal(err)
+	}
+	w.repo.commit(person, "Upgrade it", map[string]string{releasePath(checkout): releaseText(checkout, "1.1.0", `  gate "more" {
+    metric        = "error_rate"
+    max_vs_stable = "1.5x"
+  }
+`)})
+	w.elapse(5 * time.Minute)
+	const tooLittle = "DRV018"
+	for name, want := range map[string]bool{"counted": true, "not counted": false} {
+		opts := w.options()
+		traffic := opts.Routers[""]
+		if !want {
+			traffic.Meter, traffic.Measured = nil, true
+		}
+		opts.Routers[""] = traffic
+		previews, err := reconcile.New(opts).Preview(t.Context(), w.now)
+		if err != nil || len(previews) != 1 || !previews[0].Starts() {
+			t.Fatalf("%s: previews %v, error %v", name, previews, err)
+		}
+		found := slices.ContainsFunc(previews[0].Findings, func(f strategy.Finding) bool { return f.Code == tooLittle })
+		if found != want {
+			t.Errorf("%s: found %v, want %s among them: %t", name, previews[0].Findings, tooLittle, want)
+		}
 	}
 }

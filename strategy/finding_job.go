@@ -27,12 +27,22 @@ func (s Sample) Surroundings() Surroundings {
 	around := Surroundings{Every: s.Every}
 	for _, series := range s.Series {
 		age := s.At.Sub(series.Since)
-		if series.Gate != "" || series.Endpoint != "" || series.Since.IsZero() || age < shortest {
+		if !series.isWhole() || series.Since.IsZero() || age < shortest {
 			continue
 		}
 		around.RPS += series.Requests / age.Seconds()
 	}
 	return around
+}
+
+// isWhole tells whether a series counts all requests that users made to a track.
+func (s Series) isWhole() bool {
+	return s.Gate == "" && s.Endpoint == "" && (s.Track == Stable || s.Track == Canary)
+}
+
+// Whole are the series that count all requests that users made to a track: not those of gates, of endpoints or of copies.
+func (s Sample) Whole() []Series {
+	return slices.DeleteFunc(slices.Clone(s.Series), func(series Series) bool { return !series.isWhole() })
 }
 
 // Findings is what is to be said about a release with its job, in its surroundings, save what was accepted.

@@ -136,7 +136,9 @@ func TestSurroundings(t *testing.T) {
 	}
 	s := strategy.Sample{At: at, Every: 15 * time.Second, Series: []strategy.Series{
 		series("a", time.Hour, ""), series("b", 2*time.Hour, ""), series("new", time.Second, ""), series("a", time.Hour, "calls"),
-		{Source: "unknown", Counters: strategy.Counters{Requests: 1e9}},
+		{Source: "a", Since: at.Add(-time.Hour), Track: strategy.Stable, Endpoint: "GET /", Counters: strategy.Counters{Requests: 3600}},
+		{Source: "a", Since: at.Add(-time.Hour), Track: strategy.Shadow, Counters: strategy.Counters{Requests: 3600}},
+		{Source: "unknown", Track: strategy.Stable, Counters: strategy.Counters{Requests: 1e9}},
 	}}
 	got := s.Surroundings()
 	if got.RPS != 1.5 || got.Every != 15*time.Second {

@@ -241,8 +241,8 @@ func (p *player) show(ctx context.Context, weight strategy.Weight) error {
 }
 
 func canaryOf(s strategy.Sample) strategy.Counters {
-	n := slices.IndexFunc(s.Series, func(series strategy.Series) bool { return series.Track == strategy.Canary })
-	return s.Series[n].Counters
+	whole := s.Whole()
+	return whole[slices.IndexFunc(whole, func(series strategy.Series) bool { return series.Track == strategy.Canary })].Counters
 }
 
 func (p *player) rollout() strategy.Rollout { return p.loop.Rollouts()[p.release.Name] }

@@ -136,6 +136,9 @@ func measureLive(ctx context.Context, conf *config, r strategy.Release, watch ti
 	if !ok {
 		return service{}, nil, fmt.Errorf("router %q of the release is not declared in the configuration", r.Traffic.Router)
 	}
+	if way.Meter == nil {
+		return service{}, nil, errors.New("the router of the release does not count its requests: give its traffic with -rps, -base-errors and -p95")
+	}
 	before, err := way.Meter.Sample(ctx, r.Name)
 	if err != nil {
 		return service{}, nil, fmt.Errorf("measure the traffic: %w", err)

@@ -67,18 +67,18 @@ func measured(before, after strategy.Sample) (service, error) {
 		return service{}, fmt.Errorf("the meter counted nothing anew between %s and %s", before.At.Format(time.TimeOnly), after.At.Format(time.TimeOnly))
 	}
 	type key struct {
-		source, gate string
-		track        strategy.Track
+		source string
+		track  strategy.Track
 	}
 	was := map[key]strategy.Counters{}
-	for _, s := range before.Series {
-		was[key{s.Source, s.Gate, s.Track}] = s.Counters
+	for _, s := range before.Whole() {
+		was[key{s.Source, s.Track}] = s.Counters
 	}
 	var sum strategy.Counters
 	sum.Buckets = make([]float64, len(after.Bounds))
-	for _, s := range after.Series {
-		old := was[key{s.Source, s.Gate, s.Track}]
-		if s.Gate != "" || s.Requests < old.Requests {
+	for _, s := range after.Whole() {
+		old := was[key{s.Source, s.Track}]
+		if s.Requests < old.Requests {
 			continue
 		}
 		sum.Requests += s.Requests - old.Requests

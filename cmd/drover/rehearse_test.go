@@ -136,6 +136,7 @@ func TestMeasured(t *testing.T) {
 		return strategy.Sample{At: at.Add(time.Duration(seconds) * time.Second), Bounds: []float64{0.1, 0.2}, Series: []strategy.Series{
 			{Source: "a", Track: strategy.Stable, Counters: strategy.Counters{Requests: n, Errors: failed, Buckets: []float64{n / 2, n}}},
 			{Source: "a", Track: strategy.Stable, Gate: "calls", Counters: strategy.Counters{Requests: 10 * n}},
+			{Source: "a", Track: strategy.Stable, Endpoint: "GET /", Counters: strategy.Counters{Requests: n}},
 		}}
 	}
 	got, err := measured(sample(0, 1000, 10), sample(10, 2000, 30))
