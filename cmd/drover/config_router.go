@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -26,10 +27,15 @@ type routerConfig struct {
 	File      string        `hcl:"file,optional"`    // that NGINX includes
 	Test      []string      `hcl:"test,optional"`    // the command that tests NGINX's configuration
 	Reload    []string      `hcl:"reload,optional"`  // the one that has it loaded
+	Job       string        `hcl:"job,optional"`     // of the balancer that renders its splits
+	Status    []string      `hcl:"status,optional"`  // where each instance says what it has loaded
+	Delay     string        `hcl:"delay,optional"`   // until a split is in effect, of one that does not say
 	Log       string        `hcl:"log,optional"`     // where NGINX tells Drover of requests
 	Routes    []routeConfig `hcl:"route,block"`
 	Body      hcl.Body      `hcl:",body"`
 	Range     hcl.Range     `hcl:",def_range"`
+
+	delay time.Duration
 }
 
 // routeConfig is a route block.

@@ -14,16 +14,20 @@ import (
 	"github.com/drover-dev/drover/providers/nginx"
 	"github.com/drover-dev/drover/providers/nomad"
 	"github.com/drover-dev/drover/providers/proxy"
+	"github.com/drover-dev/drover/providers/rendered"
 	"github.com/drover-dev/drover/providers/replicas"
+	"github.com/drover-dev/drover/providers/traefik"
 	"github.com/drover-dev/drover/reconcile"
 )
 
 // The types of routers.
 const (
-	routerProxy   = "proxy"
-	routerHAProxy = "haproxy"
-	routerNGINX   = "nginx"
-	routerNone    = "none"
+	routerProxy    = "proxy"
+	routerHAProxy  = "haproxy"
+	routerNGINX    = "nginx"
+	routerTemplate = "template"
+	routerTraefik  = "traefik"
+	routerNone     = "none"
 )
 
 // takes is what a router block of a type may hold, beside what every type takes.
@@ -41,9 +45,11 @@ var routerTakes = map[string]takes{
 		routes:     true, routeAttributes: []string{"hosts", "protocol"},
 		check: func(r *routerConfig) hcl.Diagnostics { return append(r.checkInstances(), r.checkProtocols()...) },
 	},
-	routerHAProxy: {attributes: []string{"sockets"}, routes: true, routeAttributes: []string{"backend"}, check: (*routerConfig).checkHAProxy},
-	routerNGINX:   {attributes: []string{"file", "admin", "log", "test", "reload"}, routes: true, check: (*routerConfig).checkNGINX},
-	routerNone:    {},
+	routerHAProxy:  {attributes: []string{"sockets"}, routes: true, routeAttributes: []string{"backend"}, check: (*routerConfig).checkHAProxy},
+	routerNGINX:    {attributes: []string{"file", "admin", "log", "test", "reload"}, routes: true, check: (*routerConfig).checkNGINX},
+	routerTraefik:  {attributes: []string{"listen", "instances", "delay"}, check: (*routerConfig).checkTraefik},
+	routerTemplate: {attributes: []string{"job", "status", "delay"}, check: (*routerConfig).checkTemplate},
+	routerNone:     {},
 }
 
 func routerTypes() []string { return slices.Sorted(maps.Keys(routerTakes)) }
@@ -67,6 +73,18 @@ func wireRouter(c *config, r routerConfig, client *api.Client) (reconcile.Traffi
 		if r.Log != "" {
 			traffic.Meter = router
 		}
+	case routerTraefik:
+		router, err := traefik.New(r.traefikOptions(nomad.NewSplits(client, c.Instance, c.Nomad.Namespace)))
+		if err != nil {
+			return traffic, err
+		}
+		traffic.Router = router
+	case routerTemplate:
+		router, err := rendered.New(r.templateOptions(client, c.Nomad.Namespace))
+		if err != nil {
+			return traffic, err
+		}
+		traffic.Router = router
 	case routerNone:
 		traffic.Router = replicas.New()
 	case routerProxy:
@@ -129,6 +147,12 @@ func (r *routerConfig) nginxOptions() nginx.Options {
 // once, before anything is released.
 func runRouters(ctx context.Context, group *errgroup.Group, c *config, routers map[string]reconcile.Traffic) error {
 	for _, r := range c.Routers {
+		if r.Type == routerTraefik {
+			if err := answerTraefik(ctx, group, c, r); err != nil {
+				return err
+			}
+			continue
+		}
 		router, ok := routers[r.Name].Router.(*nginx.Router)
 		if !ok {
 			continue

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os/exec"
 	"strings"
 	"sync/atomic"
@@ -112,25 +113,38 @@ func (u *users) send(release string, n int) map[string]int {
 	u.t.Helper()
 	answers := map[string]int{}
 	for range n {
-		request, err := http.NewRequest(http.MethodGet, "http://"+u.edge+"/", nil)
-		if err != nil {
-			u.t.Fatal(err)
-		}
-		request.Host = release
-		response, err := u.client.Do(request)
-		if err != nil {
-			u.t.Fatalf("ask the balancer: %v", err)
-		}
-		said, err := io.ReadAll(response.Body)
-		response.Body.Close()
-		if err != nil {
-			u.t.Fatalf("read the answer: %v", err)
-		}
-		alloc := string(said)
-		if strings.ContainsAny(alloc, "<\n ") {
-			alloc = "" // A page of the balancer's own.
-		}
-		answers[alloc]++
+		answers[u.askWith(release, nil, nil)]++
 	}
 	return answers
+}
+
+// askWith makes one request, as somebody with these cookies of home if there are any.
+func (u *users) askWith(release string, jar http.CookieJar, home *url.URL) (alloc string) {
+	u.t.Helper()
+	request, err := http.NewRequest(http.MethodGet, "http://"+u.edge+"/", nil)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	request.Host = release
+	if jar != nil {
+		for _, cookie := range jar.Cookies(home) {
+			request.AddCookie(cookie)
+		}
+	}
+	response, err := u.client.Do(request)
+	if err != nil {
+		u.t.Fatalf("ask the balancer: %v", err)
+	}
+	said, err := io.ReadAll(response.Body)
+	response.Body.Close()
+	if err != nil {
+		u.t.Fatalf("read the answer: %v", err)
+	}
+	if jar != nil {
+		jar.SetCookies(home, response.Cookies())
+	}
+	if strings.ContainsAny(string(said), "<\n ") {
+		return "" // A page of the balancer's own.
+	}
+	return string(said)
 }

@@ -60,6 +60,22 @@ func (s *Splits) Publish(ctx context.Context, router string, split strategy.Spli
 	return nil
 }
 
+// Split is what is published of a release for a router; false when nothing is.
+func (s *Splits) Split(ctx context.Context, router, release string) (split strategy.Split, there bool, err error) {
+	path := s.below(router) + segment(release)
+	stored, _, err := s.client.Variables().Peek(path, query(ctx, s.namespace))
+	if err != nil {
+		return strategy.Split{}, false, fmt.Errorf("read variable %s: %w", path, err)
+	}
+	if stored == nil {
+		return strategy.Split{}, false, nil
+	}
+	if err := json.Unmarshal([]byte(stored.Items[jsonItem]), &split); err != nil {
+		return strategy.Split{}, false, fmt.Errorf("variable %s holds no split: %w", path, err)
+	}
+	return split, true, nil
+}
+
 // Watch calls back with all splits of a router, by release: once at the start, empty or not, and after every change.
 // It blocks until ctx is done and returns its error. While Nomad is away it tries again, and what was called back
 // last stays valid.

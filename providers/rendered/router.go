@@ -1,0 +1,225 @@
+package rendered
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+const (
+	// itemName is the item of the variable that Drover writes.
+	itemName = "drover"
+	// overlap is how long a balancer may go on with what it did before, once it says that it has loaded what is new: old
+	// workers end a moment after new ones began.
+	overlap = 300 * time.Millisecond
+	// DefaultDelay is taken for the time from publishing to effect, of a balancer that cannot say it.
+	DefaultDelay = 15 * time.Second
+	// tries bounds how often a write that was overtaken is made again.
+	tries = 5
+)
+
+// Variables are Nomad's.
+type Variables interface {
+	// Item is the text of an item of a variable, "" when it is not there, when the variable was written, and its index.
+	Item(ctx context.Context, path, name string) (text string, written time.Time, index uint64, err error)
+	// PutItem writes one item and leaves the others. It returns strategy.ErrStale when the variable is not at that index.
+	PutItem(ctx context.Context, path, name, text string, index uint64) error
+}
+
+// Options is what a Router is made of.
+type Options struct {
+	Name      string // in Drover's configuration
+	Job       string // of the balancer, which renders the variable
+	Variables Variables
+	Status    []string         // the URL at which each instance says the checksum that it has loaded; none where it cannot
+	Delay     time.Duration    // without Status: the time until a split that was published is in effect
+	Client    *http.Client     // one with a timeout of 5s when nil
+	Now       func() time.Time // time.Now when nil
+}
+
+// Router publishes splits for one balancer. It is safe for concurrent use.
+type Router struct {
+	options Options
+	path    string
+
+	mu   sync.Mutex
+	seen map[string]loaded // by status URL
+}
+
+// loaded is what an instance said last, and since when.
+type loaded struct {
+	sum   string
+	since time.Time
+}
+
+// New makes a router. It asks nobody.
+func New(o Options) (*Router, error) {
+	switch {
+	case o.Job == "":
+		return nil, fmt.Errorf("router %q names no job that renders its splits", o.Name)
+	case strings.ContainsAny(o.Job, "/ "):
+		return nil, fmt.Errorf("router %q: %q is no name of a job whose variable can be written: Nomad allows letters, digits, -, _ and ~ in a path", o.Name, o.Job)
+	case len(o.Status) > 0 && o.Delay > 0:
+		return nil, fmt.Errorf("router %q has both status and delay: leave one out", o.Name)
+	}
+	if o.Delay == 0 {
+		o.Delay = DefaultDelay
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Client == nil {
+		// A kept connection would be answered by a worker that is on its way out.
+		o.Client = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	}
+	return &Router{options: o, path: "nomad/jobs/" + o.Job, seen: map[string]loaded{}}, nil
+}
+
+// Abilities is that it divides, and follows and counts nothing by itself.
+func (*Router) Abilities() strategy.Abilities {
+	return strategy.Abilities{Kind: "template", Static: true}
+}
+
+// Prepare publishes what the balancer starts with, where nothing is published: a template waits for its variable. These
+// releases are in it, without endpoints.
+func (r *Router) Prepare(ctx context.Context, releases ...string) error {
+	err := r.change(ctx, func(splits []strategy.Split) []strategy.Split {
+		for _, release := range releases {
+			if !slices.ContainsFunc(splits, func(s strategy.Split) bool { return s.Release == release }) {
+				splits = append(splits, strategy.Split{Release: release})
+			}
+		}
+		return splits
+	})
+	if err != nil {
+		return fmt.Errorf("prepare router %q: %w", r.options.Name, err)
+	}
+	return nil
+}
+
+// Apply publishes the split of its release and leaves those of others.
+func (r *Router) Apply(ctx context.Context, split strategy.Split) error {
+	err := r.change(ctx, func(splits []strategy.Split) []strategy.Split {
+		splits = slices.DeleteFunc(splits, func(s strategy.Split) bool { return s.Release == split.Release })
+		return append(splits, split)
+	})
+	if err != nil {
+		return fmt.Errorf("publish the split of %q for router %q: %w", split.Release, r.options.Name, err)
+	}
+	return nil
+}
+
+// change publishes what is made of what is published.
+func (r *Router) change(ctx context.Context, edit func([]strategy.Split) []strategy.Split) error {
+	var stale error
+	for range tries {
+		text, _, index, err := r.options.Variables.Item(ctx, r.path, itemName)
+		if err != nil {
+			return err
+		}
+		old, err := parse(text, r.path)
+		var edited errEdited
+		if err != nil && !errors.As(err, &edited) {
+			return err
+		}
+		_, next, err := document(edit(old.splits()))
+		if err != nil {
+			return err
+		}
+		if next == text {
+			return nil
+		}
+		if stale = r.options.Variables.PutItem(ctx, r.path, itemName, next, index); !errors.Is(stale, strategy.ErrStale) {
+			return stale
+		}
+	}
+	return stale
+}
+
+// Read is the split that is published, once it is in effect on every instance; until then it is one of nothing.
+func (r *Router) Read(ctx context.Context, release string) (strategy.TrafficState, error) {
+	split, err := r.read(ctx, release)
+	if err != nil {
+		return strategy.TrafficState{}, fmt.Errorf("read the split of %q from router %q: %w", release, r.options.Name, err)
+	}
+	return strategy.TrafficState{Splits: []strategy.Split{split}, Static: true}, nil
+}
+
+func (r *Router) read(ctx context.Context, release string) (strategy.Split, error) {
+	text, written, _, err := r.options.Variables.Item(ctx, r.path, itemName)
+	if err != nil {
+		return strategy.Split{}, err
+	}
+	d, err := parse(text, r.path)
+	if err != nil {
+		return strategy.Split{}, err
+	}
+	split := d.of(release)
+	if split.Service == "" { // Prepared at most.
+		return strategy.Split{}, nil
+	}
+	there, err := r.inEffect(ctx, d.Sum, written)
+	if err != nil {
+		return strategy.Split{}, err
+	}
+	if !there {
+		return strategy.Split{Release: release}, nil
+	}
+	return split, nil
+}
+
+// inEffect tells whether every instance does what is published.
+func (r *Router) inEffect(ctx context.Context, sum string, written time.Time) (bool, error) {
+	if len(r.options.Status) == 0 {
+		return r.options.Now().Sub(written) >= r.options.Delay, nil
+	}
+	sums, problems := make([]string, len(r.options.Status)), make([]error, len(r.options.Status))
+	var group sync.WaitGroup
+	for i, url := range r.options.Status {
+		group.Go(func() { sums[i], problems[i] = r.ask(ctx, url) })
+	}
+	group.Wait()
+	if err := errors.Join(problems...); err != nil {
+		return false, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	there, now := true, r.options.Now()
+	for i, url := range r.options.Status {
+		if r.seen[url].sum != sums[i] {
+			r.seen[url] = loaded{sums[i], now}
+		}
+		there = there && sums[i] == sum && now.Sub(r.seen[url].since) >= overlap
+	}
+	return there, nil
+}
+
+// ask is the checksum that an instance has loaded.
+func (r *Router) ask(ctx context.Context, url string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", fmt.Errorf("ask the balancer what it has loaded: %w", err)
+	}
+	response, err := r.options.Client.Do(request)
+	if err != nil {
+		return "", fmt.Errorf("ask the balancer what it has loaded: %w", err) // It names the URL.
+	}
+	defer response.Body.Close()
+	const most = 100
+	said, err := io.ReadAll(io.LimitReader(response.Body, most))
+	if err != nil {
+		return "", fmt.Errorf("ask the balancer at %s what it has loaded: %w", url, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("ask the balancer what it has loaded: %s answers with status %s", url, response.Status)
+	}
+	return strings.TrimSpace(string(said)), nil
+}
