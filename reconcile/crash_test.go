@@ -252,6 +252,7 @@ func (d disturbance) chosen() bool {
 // TestDisturbances ends Drover, keeps it waiting, lets answers be lost, takes the provider away or lets another Drover
 // take over, at every call that it makes to the outside, and compares the end with that of a Drover that nobody disturbed.
 func TestDisturbances(t *testing.T) {
+	t.Parallel()
 	var points, total, played atomic.Int64
 	t.Run("stories", func(t *testing.T) {
 		for _, s := range stories() {

@@ -146,6 +146,7 @@ func (s *shop) said(sha string) []string {
 
 // TestRollbackOnGitHub: a bad version is merged; its commit's statuses tell the story, and one issue tells why.
 func TestRollbackOnGitHub(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.runs()
 	number := s.propose("1.2.0")
@@ -208,6 +209,7 @@ func (s *shop) behaveSoundly(version string) {
 
 // TestMergedEveryWay: the comment of a pull request follows its rollout, however it was merged.
 func TestMergedEveryWay(t *testing.T) {
+	t.Parallel()
 	for _, method := range []string{"merge", "squash", "rebase"} {
 		t.Run(method, func(t *testing.T) {
 			s := newShop(t)
@@ -229,6 +231,7 @@ func TestMergedEveryWay(t *testing.T) {
 
 // TestGitHubDownForTheWholeRollback: the cluster does not wait for it, and everything is said afterwards, once.
 func TestGitHubDownForTheWholeRollback(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.runs()
 	number := s.propose("1.2.0")
@@ -267,6 +270,7 @@ func TestGitHubDownForTheWholeRollback(t *testing.T) {
 
 // TestRevertOfAProtectedBranch: the revert is a pull request, and merging it ends the matter.
 func TestRevertOfAProtectedBranch(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.runs()
 	if err := s.hub.Protect(true); err != nil {
@@ -299,6 +303,7 @@ func TestRevertOfAProtectedBranch(t *testing.T) {
 
 // TestRevertOfWhatWasEditedSince is proposed, for a person to look at.
 func TestRevertOfWhatWasEditedSince(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.runs()
 	s.release("1.2.0")
@@ -349,6 +354,7 @@ func playRollback(t *testing.T, fault *githubtest.Fault) (end ended, writes int)
 // TestLostAnswersOnGitHub has the answer to every single write get lost after it was done, and Drover start anew: the end
 // is that of an undisturbed Drover.
 func TestLostAnswersOnGitHub(t *testing.T) {
+	t.Parallel()
 	want, writes := playRollback(t, nil)
 	if want.Issues != 1 || want.Last != "failure drover/checkout-api" || want.Revert != `Revert "Release checkout-api 1.2.0 (#1)"` {
 		t.Fatalf("undisturbed, the story ends with %+v", want)

@@ -14,7 +14,12 @@ import (
 )
 
 // manyReleases is how many one commit touches.
-const manyReleases = 200
+func manyReleases() int {
+	if testing.Short() {
+		return 60
+	}
+	return 200
+}
 
 // crowd is a world of many releases, of which one commit asks for the next version.
 type crowd struct {
@@ -34,12 +39,12 @@ func crowdName(n int) string { return fmt.Sprintf("api-%03d", n) }
 func newCrowd(t *testing.T) *crowd {
 	t.Helper()
 	c := &crowd{
-		world: newWorld(t, 40*manyReleases), begun: map[string]int{}, failed: map[string]int{}, all: map[string]string{},
+		world: newWorld(t, 40*float64(manyReleases())), begun: map[string]int{}, failed: map[string]int{}, all: map[string]string{},
 		bad: map[string]bool{crowdName(4): true, crowdName(9): true, crowdName(14): true},
 	}
 	c.repo.commit(person, "Go quickly", map[string]string{policyPath: quickPolicy})
 	files := map[string]string{}
-	for n := range manyReleases {
+	for n := range manyReleases() {
 		name := crowdName(n)
 		c.all[name] = "1.1.0"
 		if c.bad[name] {
@@ -131,7 +136,7 @@ func TestOneCommitOfManyReleases(t *testing.T) {
 	c.checkCrowd()
 	c.checkIssue()
 
-	held := crowdName(manyReleases - 1)
+	held := crowdName(manyReleases() - 1)
 	mended := append(slices.Sorted(maps.Keys(c.bad)), held)
 	for i, name := range mended {
 		c.release(name, "1.1.1")
@@ -172,7 +177,7 @@ func (c *crowd) checkCrowd() {
 			c.t.Errorf("%s rests on %s: %s", name, r.Stable.Revision, r.Reason.Text)
 		}
 	}
-	if want := len(c.all) - len(c.bad); len(c.failed) != len(c.bad) || promoted+held != want || promoted == 0 || held < 150 {
+	if want := len(c.all) - len(c.bad); len(c.failed) != len(c.bad) || promoted+held != want || promoted == 0 || held < want*3/4-10 {
 		c.t.Errorf("%d failed, %d were promoted and %d held back, want %d to fail, and of the other %d nearly all held back", len(c.failed), promoted, held, len(c.bad), want)
 	}
 	c.t.Logf("of %d releases %d were promoted, %d condemned, %d held back", len(c.all), promoted, len(c.failed), held)

@@ -39,6 +39,7 @@ func (s *shop) looked(sha string) {
 }
 
 func TestPlanOnPullRequests(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.runs()
 	good, goodHead := s.branch("good", providertest.Files{releasePath(checkout): releaseText(checkout, "1.1.0", "")})
@@ -110,6 +111,7 @@ func (s *shop) writes() int {
 
 // TestPlanStaysBelowTheRollout: the comment of a merged pull request has both.
 func TestPlanStaysBelowTheRollout(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.runs()
 	number, sha := s.branch("good", providertest.Files{releasePath(checkout): releaseText(checkout, "1.1.0", "")})
@@ -124,6 +126,7 @@ func TestPlanStaysBelowTheRollout(t *testing.T) {
 
 // TestPlanOfAFork: a stranger's files are read, and nothing of ours is asked or shown.
 func TestPlanOfAFork(t *testing.T) {
+	t.Parallel()
 	for _, allowed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("allowed %t", allowed), func(t *testing.T) {
 			s := newShop(t)
@@ -165,6 +168,7 @@ func TestPlanOfAFork(t *testing.T) {
 
 // TestGitHubGoesAwayDuringReviews: what was not said is said later.
 func TestGitHubGoesAwayDuringReviews(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.runs()
 	for n := range 4 {
@@ -186,6 +190,7 @@ func TestGitHubGoesAwayDuringReviews(t *testing.T) {
 
 // TestPlanComparesWithWhatIsLive: what the branch asks for may never have come to life.
 func TestPlanComparesWithWhatIsLive(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.runs()
 	bad := s.merge(s.propose("1.2.0"), "squash")
@@ -243,6 +248,7 @@ func TestPlanComparesWithWhatIsLive(t *testing.T) {
 
 // TestPlanOfWhatBothChanged: the release branch changed the same files since the pull request parted from it.
 func TestPlanOfWhatBothChanged(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.runs()
 	release := releaseText(checkout, "1.0.0", "")
