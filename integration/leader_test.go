@@ -62,6 +62,9 @@ func TestTwoDaemons(t *testing.T) {
 	if err == nil || !strings.Contains(string(said), filepath.Join(dir, "first")) || !strings.Contains(string(said), "leads. Run the command there") {
 		t.Errorf("a command to the second: got %q, error %v, want it to name the first", said, err)
 	}
+	if code, out, said := command(t, "status", "-config", second.config); code != 0 || !strings.Contains(out, "is led by process") || !strings.Contains(out, filepath.Join(dir, "first")) {
+		t.Errorf("drover status beside the second: exit code %d, %q and %q, want it to name the first", code, out, said)
+	}
 	first.stop()
 	eventually(t, "the second leads", leads(atSecond))
 	first.start()

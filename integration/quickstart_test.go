@@ -96,7 +96,7 @@ func TestQuickStart(t *testing.T) {
 		t.Fatalf("the commands for users and a new version: %v", err)
 	}
 	code, out, said := command(t, "status", "-config", filepath.Join(root, "quickstart", "drover.hcl"), "checkout-api")
-	if code != 0 || !strings.Contains(out, "first release, all traffic") || !strings.Contains(out, "is led by process") {
+	if code != 0 || !strings.Contains(out, "canary  1.0.0 at 100%") || !strings.Contains(out, "is led by process") {
 		t.Errorf("drover status exited with %d:\n%s%s", code, out, said)
 	}
 }
