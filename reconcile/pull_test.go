@@ -274,3 +274,20 @@ func TestPlanOfWhatBothChanged(t *testing.T) {
 		t.Errorf("the comment does not hold %q:\n%s", want, body)
 	}
 }
+
+// TestNomadGoesAwayDuringReviews: what Nomad did not say of a pull request is asked for again.
+func TestNomadGoesAwayDuringReviews(t *testing.T) {
+	s := newShop(t)
+	s.runs()
+	s.denied.on.Store(true)
+	number, sha := s.branch("good", providertest.Files{releasePath(checkout): releaseText(checkout, "1.1.0", "")})
+	s.looked(sha)
+	if got := s.planned(sha); !strings.HasPrefix(got, "success: checkout-api 1.0.0 -> 1.1.0") {
+		t.Errorf("the plan is %q", got)
+	}
+	if body := s.hub.Comments(number)[0].Body; !strings.Contains(body, "> Nomad could not be asked about the jobspecs.") || !strings.Contains(body, "| not known |") {
+		t.Errorf("the comment does not say that Nomad was away:\n%s", body)
+	}
+	s.denied.on.Store(false)
+	s.until("the comment follows", func() bool { return strings.Contains(s.hub.Comments(number)[0].Body, "| 3, beside 3 |") })
+}

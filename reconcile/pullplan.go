@@ -28,6 +28,7 @@ type pullPlan struct {
 	changes   []pullChange
 	mistakes  []strategy.Mistake
 	unread    string   // why the jobspecs were not asked for; "" when they were
+	away      bool     // they will be, when Nomad answers
 	joined    []string // files that the branch changed too, which a merge makes one of
 	conflicts []string // those of which it cannot
 	peak      int      // allocations more than now, when everything that begins is at its peak
@@ -273,7 +274,7 @@ func (l *Loop) ask(ctx context.Context, plan *pullPlan, c *pullChange, now time.
 		state, err = l.opts.Cluster.Observe(ctx, d.Job.Ref, d.Service)
 	}
 	if err != nil { // What it says may name what is ours alone.
-		plan.unread = "Nomad could not be asked about the jobspecs"
+		plan.unread, plan.away = "Nomad could not be asked about the jobspecs", true
 		l.log.Warn("release of a pull request not foreseen", "release", c.release, "pull", plan.pull.Number, "error", err)
 		return Preview{}, false
 	}

@@ -37,6 +37,23 @@ type reviewed struct {
 	pause      time.Duration
 }
 
+// settle notes what a pull request was looked at with, and when to look again where not all was said.
+func (r *reviewed) settle(head, base string, whole bool, err error, now time.Time) {
+	if err == nil {
+		r.head, r.base, r.next = head, base, time.Time{}
+	}
+	if err == nil && whole {
+		r.pause = 0
+		return
+	}
+	r.pause = min(max(2*r.pause, errandPause), longestPause)
+	r.base, r.next = "", now.Add(r.pause)
+	var at later
+	if errors.As(err, &at) {
+		r.next = at.RetryAt()
+	}
+}
+
 func newDesk() *desk { return &desk{seen: map[int]reviewed{}, wake: make(chan struct{}, 1)} }
 
 // LookAtPulls has the pull requests looked at soon. It never blocks.
@@ -73,17 +90,11 @@ func (l *Loop) Review(ctx context.Context, now time.Time) (left bool, err error)
 			left = true
 		default:
 			done++
-			if err := l.reviewOne(ctx, refs, head, p, &known, now); err != nil {
-				known.pause = min(max(2*known.pause, errandPause), longestPause)
-				known.next = now.Add(known.pause)
-				var at later
-				if errors.As(err, &at) {
-					known.next = at.RetryAt()
-				}
+			whole, err := l.reviewOne(ctx, refs, head, p, &known, now)
+			if err != nil {
 				failures = append(failures, fmt.Errorf("pull request %d: %w", p.Number, err))
-			} else {
-				known.head, known.base, known.next, known.pause = p.Head, head.SHA, time.Time{}, 0
 			}
+			known.settle(p.Head, head.SHA, whole, err, now)
 		}
 		still[p.Number] = known
 	}
@@ -91,13 +102,14 @@ func (l *Loop) Review(ctx context.Context, now time.Time) (left bool, err error)
 	return left, errors.Join(failures...)
 }
 
-// reviewOne says what one pull request would do, where that is not what was said before.
-func (l *Loop) reviewOne(ctx context.Context, refs Refs, head strategy.Commit, p strategy.Pull, known *reviewed, now time.Time) error {
+// reviewOne says what one pull request would do, where that is not what was said before; whole tells whether all is said that
+// can be.
+func (l *Loop) reviewOne(ctx context.Context, refs Refs, head strategy.Commit, p strategy.Pull, known *reviewed, now time.Time) (whole bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reviewTime)
 	defer cancel()
 	plan, err := l.planOf(ctx, refs, head, p, now)
 	if err != nil {
-		return err
+		return false, err
 	}
 	status, remark := plan.status(), plan.remark()
 	status.Context, status.URL = l.opts.Instance+"/"+planContext, p.URL
@@ -111,14 +123,14 @@ func (l *Loop) reviewOne(ctx context.Context, refs Refs, head strategy.Commit, p
 			return withPlan(old, orText(remark, "This pull request changes no release any more."))
 		})
 		if err != nil && !errors.Is(err, strategy.ErrRefused) {
-			return fmt.Errorf("write the comment: %w", err)
+			return false, fmt.Errorf("write the comment: %w", err)
 		}
 		known.remark = remark
 	}
 	if statuses, ok := l.opts.Forge.(Statuses); ok && (known.head != p.Head || known.status != status) {
 		err := statuses.SetStatus(ctx, p.Head, status)
 		if err != nil && !errors.Is(err, strategy.ErrRefused) {
-			return fmt.Errorf("set the status: %w", err)
+			return false, fmt.Errorf("set the status: %w", err)
 		}
 		known.status = status
 	}
@@ -126,7 +138,7 @@ func (l *Loop) reviewOne(ctx context.Context, refs Refs, head strategy.Commit, p
 	for _, c := range plan.changes {
 		known.stands[c.release] = standText(c.stand)
 	}
-	return nil
+	return !plan.away, nil
 }
 
 // standText is what of a release's record a plan for it rests on.

@@ -187,6 +187,12 @@ func (m *Meter) ask(ctx context.Context, query string, allocs []string, span tim
 	return value, true, nil
 }
 
+// Check tells whether queries are answered at all.
+func (m *Meter) Check(ctx context.Context) error {
+	_, err := m.query(ctx, "vector(1)", time.Now())
+	return err
+}
+
 // query asks one query.
 func (m *Meter) query(ctx context.Context, query string, now time.Time) (model.Value, error) {
 	answer, _, _, err := m.api.Query(ctx, query, now)

@@ -48,6 +48,8 @@ func routes() []route {
 		at("/v1/var/:path*", and(and(write(writeVariable), http.MethodGet, readVariable), http.MethodDelete, deleteVariable)),
 		at("/v1/status/leader", read(func(*Nomad, request) answer { return ok("127.0.0.1:4647", 0) })),
 		at("/v1/agent/self", read(agentSelf)),
+		at("/v1/acl/token/self", read(withoutACL)),
+		at("/v1/acl/policy/self", read(withoutACL)),
 		at("/v1/nodes", read(listNodes)),
 		at("/v1/namespaces", read(listNamespaces)),
 		at("/v1/namespace", write(registerNamespace)),
@@ -289,3 +291,6 @@ func listNodes(n *Nomad, _ request) answer {
 		Status: "ready", SchedulingEligibility: "eligible", CreateIndex: 1, ModifyIndex: 1,
 	}}, 1)
 }
+
+// withoutACL is what a server answers whose ACLs are off.
+func withoutACL(*Nomad, request) answer { return refuse(http.StatusBadRequest, "ACL support disabled") }

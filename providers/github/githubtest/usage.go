@@ -214,6 +214,9 @@ func (h *Hub) answer(w http.ResponseWriter, r *http.Request) {
 	h.handler.ServeHTTP(w, r)
 }
 
+// Handler answers over a network, where a GitHub Enterprise Server does.
+func (h *Hub) Handler() http.Handler { return http.StripPrefix("/api/v3", http.HandlerFunc(h.answer)) }
+
 // Transport answers requests without a network.
 func (h *Hub) Transport() http.RoundTripper { return transport{h} }
 

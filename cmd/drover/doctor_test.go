@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/drover-dev/drover/providers/github/githubtest"
+	"github.com/drover-dev/drover/providers/providertest"
+	"github.com/drover-dev/drover/providers/sim"
+)
+
+// examined is what drover doctor prints with a configuration, and its exit code.
+func examined(t *testing.T, config string) (code int, text string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "drover.hcl")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, said bytes.Buffer
+	code = runDoctor(t.Context(), &console{out: &out, err: &said}, []string{"-config", path})
+	return code, out.String() + said.String()
+}
+
+// TestDoctor looks at everything that a whole configuration names, well and ill.
+func TestDoctor(t *testing.T) {
+	for _, name := range []string{"NOMAD_ADDR", "NOMAD_TOKEN", "NOMAD_NAMESPACE", "NOMAD_REGION"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("DOCTOR_TOKEN", githubtest.Token)
+	t.Setenv("DOCTOR_SECRET", "a secret of some length")
+	remote := providertest.NewBareRemote(t)
+	remote.Commit(t, "Release web", providertest.Files{
+		"releases/web/release.hcl":   "release \"web\" {\n  version = \"1.0.0\"\n  jobspec = \"web.nomad.hcl\"\n}\n",
+		"releases/web/web.nomad.hcl": "job \"web\" {}\n",
+	})
+	hub, err := githubtest.New(githubtest.Options{Repository: "shop/releases", Dir: remote.Dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster := sim.New(sim.Config{Start: time.Now(), Seed: 1})
+	away := false
+	serve := func(handler http.Handler) string {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if away {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			handler.ServeHTTP(w, r)
+		}))
+		t.Cleanup(server.Close)
+		return server.URL
+	}
+	answers := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"status":"success","data":{"resultType":"vector","result":[]}}`)
+	})
+	proxy := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "[]") })
+	config := fmt.Sprintf(`
+git {
+  url = %q
+}
+
+nomad {
+  address = %q
+}
+
+router "edge" {
+  instances = [%q]
+}
+
+metrics "prometheus" {
+  address = %q
+}
+
+http {
+  listen = "127.0.0.1:0"
+}
+
+github {
+  repository         = "shop/releases"
+  base_url           = %q
+  token_env          = "DOCTOR_TOKEN"
+  webhook_secret_env = "DOCTOR_SECRET"
+}
+`, remote.Dir, serve(cluster), serve(proxy), serve(answers), serve(hub.Handler()))
+
+	code, text := examined(t, config)
+	if code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	for _, line := range []string{
+		"ok       release repository: at ", "ok       releases: 1 release", "ok       nomad version: 1.11.3", "warning  nomad token: ACLs are off",
+		"ok       parse-job in namespace default: may", "ok       read-job in namespace default: may", "ok       register-job in namespace default: may",
+		"ok       deregister-job in namespace default: may", "ok       tag-job-version in namespace default: may", "ok       scale-job in namespace default: may",
+		"ok       promote-deployment in namespace default: may", "ok       alloc-lifecycle in namespace default: may",
+		"ok       variables: write, splits, for proxies: may", "ok       variables: write, ledger: may", "ok       ledger: 0 records can be read",
+		"warning  leader lock: nobody leads", "ok       router edge, proxy: 1 instance answering", "ok       metrics, prometheus: http://127.0.0.1:",
+		"ok       identity: Drover is " + githubtest.Bot, "ok       commit statuses: write: may write", "ok       issues: write, for issues and comments: may write",
+		"warning  webhook: webhooks can be read by administrators alone", "\nnothing is missing\n",
+	} {
+		if !strings.Contains(text, line) {
+			t.Errorf("it does not say %q", line)
+		}
+	}
+	if n := len(hub.Issues()) + len(hub.Pulls()); n > 0 {
+		t.Errorf("it left %d issues and pull requests", n)
+	}
+	if unknown := cluster.Unknown(); len(unknown) > 0 {
+		t.Errorf("the simulated Nomad does not know %q", unknown)
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+
+	hub.Let(githubtest.Bot, "read")
+	code, text = examined(t, strings.Replace(strings.Replace(config, "http {\n  listen = \"127.0.0.1:0\"\n}\n", "", 1), "DOCTOR_SECRET", "DOCTOR_NOTHING", 1))
+	for _, line := range []string{
+		"missing  contents: write, for reverts: may not push\n         Give the token Contents: read and write", "missing  commit statuses: write: ",
+		"missing  webhook: there is no http block to hear it", "missing  webhook: github: the environment variable DOCTOR_NOTHING (webhook_secret_env) is not set",
+	} {
+		if !strings.Contains(text, line) {
+			t.Errorf("it does not say %q", line)
+		}
+	}
+	if code != 1 || t.Failed() {
+		t.Errorf("exit code %d, want 1:\n%s", code, text)
+	}
+
+	away = true
+	code, text = examined(t, config)
+	for _, line := range []string{
+		"missing  nomad: http://127.0.0.1:", "missing  router edge, proxy: ", "\n         See that drover proxy runs", "missing  metrics, prometheus: ", "missing  identity: ", " are missing\n",
+	} {
+		if !strings.Contains(text, line) {
+			t.Errorf("it does not say %q", line)
+		}
+	}
+	if code != 1 || t.Failed() {
+		t.Errorf("exit code %d, want 1:\n%s", code, text)
+	}
+}
