@@ -82,6 +82,7 @@ func exports(n int64) string {
 
 // TestManualGates: every gate of the manual is read, finds what it asks for in a real Prometheus, and gets the right numbers.
 func TestManualGates(t *testing.T) {
+	t.Parallel()
 	var scrapes atomic.Int64
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, exports(scrapes.Add(1))) }))
 	defer page.Close()

@@ -48,17 +48,16 @@ type realPrometheus struct {
 
 func startPrometheus(t *testing.T, target string) *realPrometheus {
 	t.Helper()
+	return startPrometheusOn(t, fmt.Sprintf("global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: allocations\n    static_configs:\n      - targets: [%q]\n", strings.TrimPrefix(target, "http://")))
+}
+
+func startPrometheusOn(t *testing.T, config string) *realPrometheus {
+	t.Helper()
 	if _, err := exec.LookPath("prometheus"); err != nil {
 		t.Fatalf("no prometheus on the PATH: make integration installs Debian's package: %v", err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &realPrometheus{t: t, dir: t.TempDir(), address: listener.Addr().String()}
-	listener.Close()
-	text := fmt.Sprintf("global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: allocations\n    static_configs:\n      - targets: [%q]\n", strings.TrimPrefix(target, "http://"))
-	if err := os.WriteFile(filepath.Join(p.dir, "prometheus.yml"), []byte(text), 0o600); err != nil {
+	p := &realPrometheus{t: t, dir: t.TempDir(), address: freeAddress(t)}
+	if err := os.WriteFile(filepath.Join(p.dir, "prometheus.yml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p.start()
@@ -66,9 +65,19 @@ func startPrometheus(t *testing.T, target string) *realPrometheus {
 	return p
 }
 
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
 func (p *realPrometheus) start() {
 	p.t.Helper()
-	p.process = exec.Command("prometheus", "--config.file="+filepath.Join(p.dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(p.dir, "data"), "--web.listen-address="+p.address)
+	p.process = exec.Command("prometheus", "--config.file="+filepath.Join(p.dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(p.dir, "data"), "--web.listen-address="+p.address, "--enable-feature=native-histograms")
 	if err := p.process.Start(); err != nil {
 		p.t.Fatal(err)
 	}
@@ -87,6 +96,7 @@ func (p *realPrometheus) stop() {
 // TestPrometheus has a real server answer gates: what is counted is what happened, a value is what it is, and while the server
 // is away that is an error and no answer.
 func TestPrometheus(t *testing.T) {
+	t.Parallel()
 	var events atomic.Int64
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		n := events.Add(10) // For each scrape, which is one a second.
