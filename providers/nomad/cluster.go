@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/nomad/api"
+
+	"github.com/drover-dev/drover/strategy"
 )
 
 // Cluster is Nomad as the reconciler sees it. It is safe for concurrent use; every method blocks for as long as Nomad
@@ -24,10 +26,9 @@ type Cluster struct {
 	logger   *slog.Logger
 	services bool // Follow tells of registrations too
 
-	mu          sync.Mutex
-	revisions   map[versionKey]known              // what a version is, read once: versions do not change
-	submissions map[versionKey]*api.JobSubmission // the source that Nomad stores with it
-	passing     passing
+	mu      sync.Mutex
+	read    map[strategy.JobRef]*readJob
+	passing passing
 }
 
 // Options are what a Cluster needs beside a client.
@@ -45,14 +46,13 @@ type Options struct {
 // New builds a Cluster on a client.
 func New(client *api.Client, options Options) *Cluster {
 	return &Cluster{
-		client:      client,
-		instance:    cmp.Or(options.Instance, "drover"),
-		fallback:    cmp.Or(options.Namespace, api.DefaultNamespace),
-		logger:      logTo(options.Logger),
-		services:    options.Registrations,
-		revisions:   map[versionKey]known{},
-		submissions: map[versionKey]*api.JobSubmission{},
-		passing:     passing{last: map[string]time.Time{}},
+		client:   client,
+		instance: cmp.Or(options.Instance, "drover"),
+		fallback: cmp.Or(options.Namespace, api.DefaultNamespace),
+		logger:   logTo(options.Logger),
+		services: options.Registrations,
+		read:     map[strategy.JobRef]*readJob{},
+		passing:  passing{last: map[string]time.Time{}},
 	}
 }
 

@@ -16,8 +16,11 @@ import (
 // version is one version of a job as Nomad keeps it.
 type version struct {
 	job *api.Job
-	doc document
+	raw json.RawMessage
 }
+
+// doc is the whole of it, also what the client's structs do not know. It is decoded anew, since few ask.
+func (v version) doc() (document, error) { return decodeDocument(v.raw) }
 
 func (v version) number() uint64      { return deref(v.job.Version) }
 func (v version) modifyIndex() uint64 { return deref(v.job.JobModifyIndex) }
@@ -45,15 +48,11 @@ func (c *Cluster) history(ctx context.Context, job strategy.JobRef) (history, er
 	}
 	var all history
 	for _, raw := range answer.Versions {
-		doc, err := decodeDocument(raw)
-		if err != nil {
-			return nil, fmt.Errorf("read versions of job %s: %w", job, err)
-		}
 		var decoded api.Job
 		if err := json.Unmarshal(raw, &decoded); err != nil {
 			return nil, fmt.Errorf("read versions of job %s: %w", job, err)
 		}
-		all = append(all, version{job: &decoded, doc: doc})
+		all = append(all, version{job: &decoded, raw: raw})
 	}
 	slices.SortFunc(all, func(a, b version) int { return int(b.number()) - int(a.number()) })
 	return all, nil
@@ -78,11 +77,19 @@ func (h history) tagged(tag string) (version, bool) {
 	return h[i], true
 }
 
-// versionKey identifies a version for good: a job that was purged and registered again counts its versions anew, but
-// never has the same index.
-type versionKey struct {
-	job   strategy.JobRef
-	index uint64
+// readJob is what was read of the versions of a job, once: versions do not change. They are known by their index: a job that
+// was purged and registered again counts its versions anew, but never has the same index.
+type readJob struct {
+	revisions   map[uint64]known              // what a version is
+	submissions map[uint64]*api.JobSubmission // the source that Nomad stores with it
+}
+
+// readOf is what was read of a job. The lock is held.
+func (c *Cluster) readOf(job strategy.JobRef) *readJob {
+	if c.read[job] == nil {
+		c.read[job] = &readJob{revisions: map[uint64]known{}, submissions: map[uint64]*api.JobSubmission{}}
+	}
+	return c.read[job]
 }
 
 // known is what was found out about a version.
@@ -103,7 +110,7 @@ func (c *Cluster) identify(ctx context.Context, ref strategy.JobRef, all history
 		if older.number() >= v.number() {
 			continue
 		}
-		same, err := sameSpec(older.doc, v.doc)
+		same, err := sameVersion(older, v)
 		if err != nil {
 			return known{}, fmt.Errorf("compare versions of job %s: %w", ref, err)
 		}
@@ -122,12 +129,28 @@ func (c *Cluster) identify(ctx context.Context, ref strategy.JobRef, all history
 	return own, nil
 }
 
+// sameVersion tells whether two versions say the same.
+func sameVersion(a, b version) (bool, error) {
+	if a.modifyIndex() == b.modifyIndex() {
+		return true, nil
+	}
+	left, err := a.doc()
+	if err != nil {
+		return false, err
+	}
+	right, err := b.doc()
+	if err != nil {
+		return false, err
+	}
+	return sameSpec(left, right)
+}
+
 // recognise reads a version's own source: its marker, else what Nomad makes of the source. It asks Nomad once a
 // version.
 func (c *Cluster) recognise(ctx context.Context, ref strategy.JobRef, all history, v version) (known, error) {
-	key := versionKey{job: ref, index: v.modifyIndex()}
+	index := v.modifyIndex()
 	c.mu.Lock()
-	found, ok := c.revisions[key]
+	found, ok := c.readOf(ref).revisions[index]
 	c.mu.Unlock()
 	if ok {
 		return found, nil
@@ -137,16 +160,16 @@ func (c *Cluster) recognise(ctx context.Context, ref strategy.JobRef, all histor
 		return known{}, err
 	}
 	c.mu.Lock()
-	c.revisions[key] = found
+	c.readOf(ref).revisions[index] = found
 	c.mu.Unlock()
 	return found, nil
 }
 
 // submission is the source that Nomad stores with a version; nil when there is none. It asks Nomad once a version.
 func (c *Cluster) submission(ctx context.Context, ref strategy.JobRef, v version) (*api.JobSubmission, error) {
-	key := versionKey{job: ref, index: v.modifyIndex()}
+	index := v.modifyIndex()
 	c.mu.Lock()
-	found, ok := c.submissions[key]
+	found, ok := c.readOf(ref).submissions[index]
 	c.mu.Unlock()
 	if ok {
 		return found, nil
@@ -159,7 +182,7 @@ func (c *Cluster) submission(ctx context.Context, ref strategy.JobRef, v version
 		found = nil
 	}
 	c.mu.Lock()
-	c.submissions[key] = found
+	c.readOf(ref).submissions[index] = found
 	c.mu.Unlock()
 	return found, nil
 }
@@ -186,7 +209,7 @@ func (c *Cluster) ownSource(ctx context.Context, ref strategy.JobRef, all histor
 		}
 		first = older
 	}
-	same, err := sameSpec(first.doc, v.doc)
+	same, err := sameVersion(first, v)
 	if err != nil {
 		return nil, fmt.Errorf("compare versions of job %s: %w", ref, err)
 	}
@@ -231,14 +254,18 @@ func (c *Cluster) readSource(ctx context.Context, ref strategy.JobRef, all histo
 	return found, nil
 }
 
-// forget drops what is cached of versions that Nomad no longer has.
+// forget drops what was read of versions that Nomad no longer has.
 func (c *Cluster) forget(ref strategy.JobRef, all history) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	gone := func(key versionKey) bool {
-		kept := func(v version) bool { return v.modifyIndex() == key.index }
-		return key.job == ref && !slices.ContainsFunc(all, kept)
+	if len(all) == 0 {
+		delete(c.read, ref)
+		return
 	}
-	maps.DeleteFunc(c.revisions, func(key versionKey, _ known) bool { return gone(key) })
-	maps.DeleteFunc(c.submissions, func(key versionKey, _ *api.JobSubmission) bool { return gone(key) })
+	read := c.readOf(ref)
+	gone := func(index uint64) bool {
+		return !slices.ContainsFunc(all, func(v version) bool { return v.modifyIndex() == index })
+	}
+	maps.DeleteFunc(read.revisions, func(index uint64, _ known) bool { return gone(index) })
+	maps.DeleteFunc(read.submissions, func(index uint64, _ *api.JobSubmission) bool { return gone(index) })
 }

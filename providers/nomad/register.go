@@ -72,7 +72,7 @@ func (c *Cluster) spec(ctx context.Context, r strategy.Registration, all history
 		if found.source != nil {
 			*source = *found.source
 		}
-		if doc, err = stored.doc.clone(); err != nil {
+		if doc, err = stored.doc(); err != nil {
 			return nil, nil, fmt.Errorf("register job %s: %w", r.Job, err)
 		}
 	}

@@ -14,6 +14,10 @@ import (
 // backup, or it is another cluster.
 const believeAfter = time.Minute
 
+// rememberFor is how long at least it is kept what a question was answered with. Many are asked about one deployment or
+// allocation, and never again.
+const rememberFor = time.Hour
+
 // steadyTransport does not believe a server that is behind what it said before. One that was just started may answer from
 // as much of its log as it has read by then: as if jobs, services and variables were not there. Such an answer is an
 // error, and Nomad as good as unreachable. It is safe for concurrent use.
@@ -21,8 +25,10 @@ type steadyTransport struct {
 	next http.RoundTripper
 	now  func() time.Time
 
-	mu   sync.Mutex
-	seen map[string]reading // by what was asked
+	mu     sync.Mutex
+	seen   map[string]reading // by what was asked
+	before map[string]reading // what was seen until since
+	since  time.Time
 }
 
 // reading is the highest index of an answer, and since when later ones are behind it.
@@ -57,9 +63,15 @@ func (s *steadyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 func (s *steadyTransport) check(asked string, index uint64) (before uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last := s.seen[asked]
+	now := s.now()
+	if now.Sub(s.since) >= rememberFor {
+		s.before, s.seen, s.since = s.seen, map[string]reading{}, now
+	}
+	last, ok := s.seen[asked]
+	if !ok {
+		last = s.before[asked]
+	}
 	if index < last.index {
-		now := s.now()
 		if last.behind.IsZero() {
 			last.behind = now
 		}
