@@ -3,13 +3,18 @@ package integration_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,6 +67,14 @@ func BenchmarkProxy(b *testing.B) {
   }`, origin, edge)))
 		reportLoad(b, edge, p)
 	})
+	// What Go's own reverse proxy takes, with a pool of connections as large and nothing else: Drover cannot take less while
+	// it keeps to that.
+	b.Run("net-http", func(b *testing.B) {
+		edge := freeAddress(b)
+		command := exec.Command(os.Args[0])
+		command.Env = append(os.Environ(), bareProxy+"="+edge+" "+origin)
+		reportLoad(b, edge, startProgram(b, edge, command))
+	})
 	b.Run("drover", func(b *testing.B) {
 		edge, admin := freeAddress(b), freeAddress(b)
 		const name = "bench-proxy"
@@ -76,6 +89,29 @@ func BenchmarkProxy(b *testing.B) {
 		p := startProgram(b, edge, exec.Command(drover, "proxy", "-config", config))
 		reportLoad(b, edge, p)
 	})
+}
+
+// bareProxy in the environment makes this program a reverse proxy and nothing else: where it listens, and what it asks.
+const bareProxy = "DROVER_BARE_PROXY"
+
+// serveBareProxy is that program.
+func serveBareProxy(addresses string) int {
+	debug.SetGCPercent(400) // As drover proxy does.
+	edge, origin, _ := strings.Cut(addresses, " ")
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: origin})
+	proxy.Transport = &http.Transport{MaxIdleConns: 256, MaxIdleConnsPerHost: 256, DisableCompression: true}
+	server := &http.Server{Addr: edge, Handler: proxy, ReadHeaderTimeout: 10 * time.Second}
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGTERM)
+	go func() {
+		<-ended
+		_ = server.Close()
+	}()
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 // BenchmarkTakeAway measures the time from the moment a split with weight 0 is published until the last request that the

@@ -22,6 +22,9 @@ var (
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if addresses := os.Getenv(bareProxy); addresses != "" {
+		return serveBareProxy(addresses)
+	}
 	dir, err := os.MkdirTemp("", "drover-integration-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "make a directory for the tests:", err)
