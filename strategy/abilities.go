@@ -18,7 +18,8 @@ type Abilities struct {
 	Latency   bool // and how long they took
 	Sessions  bool // it keeps users on the track that served them first
 	Copies    bool // it copies requests to the canary
-	Open      bool // it tells what is open on an allocation, and closes it in order
+	Open      bool // it tells what is open on an allocation
+	Closes    bool // and closes it in order, when an allocation leaves
 	Endpoints bool // it counts them by what they ask for
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"github.com/drover-dev/drover/providers/providertest"
 	"github.com/drover-dev/drover/strategy"
 )
@@ -78,8 +80,12 @@ func (s *services) start(_, alloc string) strategy.Endpoint {
 	s.t.Helper()
 	behavior := &atomic.Pointer[providertest.Behavior]{}
 	behavior.Store(&providertest.Behavior{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b := behavior.Load()
+		if websocket.IsWebSocketUpgrade(r) {
+			holdSocket(w, r, alloc)
+			return
+		}
 		time.Sleep(b.Delay)
 		if b.Fail {
 			w.WriteHeader(http.StatusInternalServerError)
@@ -94,6 +100,20 @@ func (s *services) start(_, alloc string) strategy.Endpoint {
 
 func (s *services) behave(e strategy.Endpoint, b providertest.Behavior) { s.behaviors[e].Store(&b) }
 
+// holdSocket keeps a WebSocket open until the other side ends it. It says first who keeps it.
+func holdSocket(w http.ResponseWriter, r *http.Request, alloc string) {
+	upgrader := websocket.Upgrader{}
+	connection, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer connection.Close()
+	err = connection.WriteMessage(websocket.TextMessage, []byte(alloc))
+	for err == nil {
+		_, _, err = connection.ReadMessage()
+	}
+}
+
 // users ask a balancer, which knows a release by the host.
 type users struct {
 	t      *testing.T
@@ -106,6 +126,31 @@ func newUsers(t *testing.T, edge string) *users {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &users{t, edge, &http.Client{Transport: transport, Timeout: 10 * time.Second}}
+}
+
+// connect opens a WebSocket and keeps it. What is sent says how it ended.
+func (u *users) connect(release string) (alloc string, ended <-chan string) {
+	u.t.Helper()
+	connection, response, err := websocket.DefaultDialer.DialContext(u.t.Context(), "ws://"+u.edge+"/", http.Header{"Host": {release}})
+	if err != nil {
+		u.t.Fatalf("open a connection: %v", err)
+	}
+	_ = response.Body.Close()
+	_, first, err := connection.ReadMessage()
+	if err != nil {
+		u.t.Fatalf("open a connection: %v", err)
+	}
+	how, read := make(chan string, 1), make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _, err := connection.ReadMessage()
+		how <- err.Error()
+	}()
+	u.t.Cleanup(func() {
+		_ = connection.Close()
+		<-read
+	})
+	return string(first), how
 }
 
 // send counts the answers by allocation; what the balancer itself says is counted under "".

@@ -46,8 +46,13 @@ backend other
 		t.Fatal(err)
 	}
 	run(t, exec.Command("haproxy", "-db", "-f", path), func() bool {
-		conn, err := net.Dial("tcp", edge)
-		return err == nil && conn.Close() == nil
+		for network, address := range map[string]string{"tcp": edge, "unix": socket} { // They do not come at the same time.
+			conn, err := net.Dial(network, address)
+			if err != nil || conn.Close() != nil {
+				return false
+			}
+		}
+		return true
 	})
 	return edge, "unix:" + socket
 }
@@ -62,7 +67,7 @@ func TestHAProxy(t *testing.T) {
 		}
 		users, services := newUsers(t, edge), newServices(t)
 		return providertest.RouterHarness{
-			Router: router, Meter: router, Start: services.start, Behave: services.behave, Send: users.send,
+			Router: router, Meter: router, Start: services.start, Behave: services.behave, Send: users.send, Connect: users.connect,
 			Settle: func() { time.Sleep(2 * time.Millisecond) },
 			Slack:  0.003, NoLatency: true,
 			Share: func(w strategy.Weight) strategy.Weight { return router.Share(w, 1, 1) },

@@ -39,20 +39,12 @@ func (s socket) sample(ctx context.Context, backend string, added map[string]tim
 	if err != nil {
 		return nil, err
 	}
-	said, err := s.ask(ctx, "show stat "+backend+" 4 -1") // 4: servers only
+	rows, column, err := s.stats(ctx, backend)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(said, "# "))).ReadAll()
-	if err != nil || len(rows) == 0 {
-		return nil, fmt.Errorf("understand the statistics of HAProxy at %s: %w", s.name, errors.Join(err, errors.New("they are no table")))
-	}
-	column := map[string]int{}
-	for i, name := range rows[0] {
-		column[name] = i
-	}
 	var all []strategy.Series
-	for _, row := range rows[1:] {
+	for _, row := range rows {
 		one := server{name: row[column["svname"]]}
 		for _, track := range []strategy.Track{strategy.Stable, strategy.Canary} {
 			if strings.HasPrefix(one.name, string(track)+"-") {
@@ -71,6 +63,46 @@ func (s socket) sample(ctx context.Context, backend string, added map[string]tim
 		})
 	}
 	return all, nil
+}
+
+// stats is the statistics of the servers of a backend, with the number of each column.
+func (s socket) stats(ctx context.Context, backend string) (rows [][]string, column map[string]int, err error) {
+	said, err := s.ask(ctx, "show stat "+backend+" 4 -1") // 4: servers only
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err = csv.NewReader(strings.NewReader(strings.TrimPrefix(said, "# "))).ReadAll()
+	if err != nil || len(rows) == 0 {
+		return nil, nil, fmt.Errorf("understand the statistics of HAProxy at %s: %w", s.name, errors.Join(err, errors.New("they are no table")))
+	}
+	column = map[string]int{}
+	for i, name := range rows[0] {
+		column[name] = i
+	}
+	return rows[1:], column, nil
+}
+
+// open is how many sessions each allocation has.
+func (s socket) open(ctx context.Context, backend string) (map[string]int, error) {
+	rows, column, err := s.stats(ctx, backend)
+	if err != nil {
+		return nil, err
+	}
+	open := map[string]int{}
+	for _, row := range rows {
+		for _, track := range []strategy.Track{strategy.Stable, strategy.Canary} {
+			alloc, ours := strings.CutPrefix(row[column["svname"]], string(track)+"-")
+			if !ours || row[column["pxname"]] != backend {
+				continue
+			}
+			n, err := strconv.Atoi(row[column["scur"]])
+			if err != nil {
+				return nil, fmt.Errorf("understand the sessions of %s in HAProxy at %s: %w", alloc, s.name, err)
+			}
+			open[alloc] += n
+		}
+	}
+	return open, nil
 }
 
 // started tells processes at one socket apart.

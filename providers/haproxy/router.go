@@ -61,7 +61,7 @@ func (r *Router) backend(release string) string {
 
 // Abilities is that it counts requests and errors by server. HAProxy keeps no histogram of latencies.
 func (*Router) Abilities() strategy.Abilities {
-	return strategy.Abilities{Kind: "haproxy", Static: true, Counts: true}
+	return strategy.Abilities{Kind: "haproxy", Static: true, Counts: true, Open: true}
 }
 
 // Share is what of a weight arrives at the canary, with so many servers on each track.
@@ -211,15 +211,27 @@ func (r *Router) Read(ctx context.Context, release string) (strategy.TrafficStat
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	splits, problems := make([]strategy.Split, len(r.sockets)), make([]error, len(r.sockets))
+	open := make([]map[string]int, len(r.sockets))
 	var group sync.WaitGroup
 	for i, s := range r.sockets {
-		group.Go(func() { splits[i], problems[i] = r.read(ctx, s, release) })
+		group.Go(func() {
+			if splits[i], problems[i] = r.read(ctx, s, release); problems[i] == nil && splits[i].Release != "" {
+				// Asked after the split: what it counts is what is open since that is in effect.
+				open[i], problems[i] = s.open(ctx, r.backend(release))
+			}
+		})
 	}
 	group.Wait()
 	if err := errors.Join(problems...); err != nil {
 		return strategy.TrafficState{}, fmt.Errorf("read the split of %q from router %q: %w", release, r.name, err)
 	}
-	return strategy.TrafficState{Splits: splits}, nil
+	state := strategy.TrafficState{Splits: splits, Open: map[string]int{}}
+	for _, of := range open {
+		for alloc, n := range of {
+			state.Open[alloc] += n
+		}
+	}
+	return state, nil
 }
 
 func (r *Router) read(ctx context.Context, s socket, release string) (strategy.Split, error) {

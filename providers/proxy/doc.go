@@ -35,5 +35,10 @@
 //
 // Errors are answers with status 5xx, gRPC calls whose status says the same, and requests without an answer. A client
 // that went away is none: it counts as 4xx. Latency is the time to the end of the answer. A connection that leaves HTTP
-// counts at its head, and lives where it is until it ends, whatever becomes of the split.
+// counts at its head, and lives where it is until it ends, or a split says that its allocation leaves: then a WebSocket is
+// closed with 1001, and a stream of events gets its regular end.
+//
+// While a split names a rollout for its sessions, a user's first answer sets a cookie that keeps him on its track; the
+// endpoint never sees it. Copies of requests that a split asks for are sent beside them and answered to nobody; they are
+// bounded, marked, and counted by a track of their own.
 package proxy
