@@ -269,7 +269,7 @@ func (m *machine) takeSample() {
 	}
 	counted, err := before.Add(sample)
 	if err == nil {
-		counted, err = counted.gauge(plan, sample).judged(plan, sample.Every)
+		counted, err = counted.burst(plan, sample).gauge(plan, sample).judged(plan, sample.Every)
 	}
 	if err != nil {
 		m.o.SampleProblem = err.Error()

@@ -22,6 +22,8 @@ type Sample struct {
 	// Every is how far apart the readings of its sources are, where that is not at any time: what is newer than that may
 	// not be in the sample yet.
 	Every time.Duration
+	// Burst is how many errors one cause makes at a time, by what stable showed before; 0 when not known.
+	Burst float64
 	// Lacks is why some gate could not be answered; "" when all could be.
 	Lacks string
 }
@@ -72,6 +74,7 @@ type Evidence struct {
 	Total  float64              `json:"total"`           // canary requests over the whole rollout
 	Failed float64              `json:"failed"`          // canary requests that failed, over the whole rollout
 
+	Burst      float64  `json:"burst,omitempty"`       // how many errors come at a time, as stable showed before anything was judged; 0: as usual
 	ByEndpoint bool     `json:"by_endpoint,omitempty"` // some gate asks for endpoints
 	Endpoints  []string `json:"endpoints,omitempty"`   // those that are counted by themselves, in the order of their slots
 

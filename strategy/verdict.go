@@ -43,7 +43,7 @@ func Judge(p Plan, e Evidence, compare bool) []Verdict {
 func (e Evidence) findings(p Plan, compare bool) (found map[string]judge.Finding, problem string) {
 	found = map[string]judge.Finding{}
 	for _, dry := range []bool{false, true} {
-		ruling, err := p.rules(e.Tails, dry).Judge(e.record(p, dry), compare)
+		ruling, err := p.rules(e.Tails, e.Burst, dry).Judge(e.record(p, dry), compare)
 		if err != nil {
 			problem = err.Error()
 			continue

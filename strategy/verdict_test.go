@@ -30,6 +30,7 @@ type trial struct {
 	own            [2]strategy.Counters // of the gate's own query, for both tracks, in every window
 	value          [2]float64           // of the gate's own query, likewise
 	endpoints      []endpoint           // what is counted by endpoint, in every window
+	burst, later   float64              // how errors come, as the first sample says it, and those after the third
 	bounds         []float64            // of the buckets; those of sample when left out
 }
 
@@ -80,6 +81,11 @@ func (c trial) run(t *testing.T, p strategy.Plan) strategy.Rollout {
 		s := sample(i*perWindow+1, series("p", strategy.Canary, 0, canary), series("p", strategy.Stable, 0, stable))
 		if len(c.canary.Buckets) == 0 || c.bounds != nil {
 			s.Bounds = c.bounds
+		}
+		if i == 0 {
+			s.Burst = c.burst
+		} else if i > 3 {
+			s.Burst = c.later
 		}
 		for _, of := range c.endpoints {
 			for track, c := range map[strategy.Track]strategy.Counters{strategy.Canary: of.canary, strategy.Stable: of.stable} {

@@ -42,7 +42,17 @@ func (p Plan) shortestBake() time.Duration {
 
 // begin is the evidence of a rollout whose canary gets its first traffic now.
 func (p Plan) begin(now time.Time) Evidence {
-	return Evidence{Since: now, ByEndpoint: p.byEndpoint(), Judged: p.rules(nil, false).Start(), Dry: p.rules(nil, true).Start()}
+	return Evidence{Since: now, ByEndpoint: p.byEndpoint(), Judged: p.rules(nil, 0, false).Start(), Dry: p.rules(nil, 0, true).Start()}
+}
+
+// burst takes in how errors come, as long as nothing was judged: what is judged by has to stand before.
+func (e Evidence) burst(p Plan, s Sample) Evidence {
+	if s.Burst == 0 || e.Burst != 0 || !e.Judged.Since.IsZero() || !e.Dry.Since.IsZero() {
+		return e
+	}
+	e.Burst = s.Burst
+	e.Judged, e.Dry = p.rules(nil, e.Burst, false).Start(), p.rules(nil, e.Burst, true).Start()
+	return e
 }
 
 // turn takes in which weight is in effect. A window in which it changed says nothing of either weight: what was open is
@@ -89,12 +99,12 @@ func (e Evidence) mixed(every time.Duration) bool {
 func (e Evidence) shut(p Plan, mixed bool) (Evidence, error) {
 	next := e
 	var err error
-	next.Judged, err = p.rules(e.Tails, false).Add(e.record(p, false), e.windows(p, false, mixed))
+	next.Judged, err = p.rules(e.Tails, e.Burst, false).Add(e.record(p, false), e.windows(p, false, mixed))
 	if err != nil {
 		// What cannot be used is not thrown away: the next window contains it, and the rollout is held until then.
 		return e, err
 	}
-	if dry, err := p.rules(e.Tails, true).Add(e.record(p, true), e.windows(p, true, mixed)); err == nil {
+	if dry, err := p.rules(e.Tails, e.Burst, true).Add(e.record(p, true), e.windows(p, true, mixed)); err == nil {
 		next.Dry = dry
 	}
 	next.Open = openWindow{From: e.At}
@@ -109,7 +119,7 @@ func (e Evidence) record(p Plan, dry bool) judge.Record {
 		record = e.Dry
 	}
 	if record.Rules == "" {
-		return p.rules(nil, dry).Start()
+		return p.rules(nil, e.Burst, dry).Start()
 	}
 	return record
 }
@@ -184,15 +194,19 @@ func (g Gate) counted() bool {
 
 // rules are what the counted gates are judged by: those on dry run, or the others. A rollout has one budget of false
 // rollbacks, which the gates that can roll it back share.
-func (p Plan) rules(tails map[string]tail, dry bool) judge.Rules {
+func (p Plan) rules(tails map[string]tail, burst float64, dry bool) judge.Rules {
 	rules := judge.Rules{Confidence: p.Confidence}
 	for _, g := range p.Gates {
+		first := len(rules.Gates)
 		switch {
 		case !g.counted() || g.DryRun != dry:
 		case g.By == ByEndpoint:
 			rules.Gates = append(rules.Gates, g.endpointRules(p)...)
 		default:
 			rules.Gates = append(rules.Gates, g.rule(p, tails))
+		}
+		for n := first; n < len(rules.Gates) && g.Metric == MetricErrorRate; n++ {
+			rules.Gates[n].Burst = burst
 		}
 	}
 	return rules

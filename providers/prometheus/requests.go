@@ -34,6 +34,7 @@ type tally struct {
 	seen      map[string]bool  // what was scraped before: by allocation and instance
 	members   map[string]member
 	bounds    []float64
+	burst     float64 // how many errors come at a time; 0 when not known
 	canary    strategy.Counters
 	stable    strategy.Counters
 	endpoints map[strategy.Track]map[string]strategy.Counters
@@ -63,6 +64,9 @@ func (m *Meter) requests(ctx context.Context, i strategy.Inquiry) (strategy.Samp
 	next := was.list(i)
 	if err := m.advance(ctx, next, i); err != nil {
 		return strategy.Sample{}, err
+	}
+	if was.points == nil && i.Until[""].IsZero() { // Before anything is judged.
+		next.burst = m.burst(ctx, i)
 	}
 	m.mu.Lock()
 	m.tallies[i.Release] = next
@@ -121,7 +125,7 @@ func (t *tally) sample(i strategy.Inquiry, scrape time.Duration) strategy.Sample
 		return strategy.Series{Source: source, Since: t.since, Until: t.at, Track: track, Counters: padded(c, len(t.bounds))}
 	}
 	sample := strategy.Sample{
-		At: i.Now, Every: scrape, Bounds: t.bounds,
+		At: i.Now, Every: scrape, Bounds: t.bounds, Burst: t.burst,
 		Series: []strategy.Series{series(strategy.Canary, t.canary), series(strategy.Stable, t.stable)},
 	}
 	if !i.Endpoints {

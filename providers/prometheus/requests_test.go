@@ -3,6 +3,7 @@ package prometheus_test
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -25,16 +26,17 @@ type store struct {
 
 var (
 	selectorLike = regexp.MustCompile(`^(\w*)\{(.*)\}\[(\d+)s\]$`)
+	countLike    = regexp.MustCompile(`^count\((\w*)\{(.*)\}\)$`)
 	matcherLike  = regexp.MustCompile(`(\w+)(=~|=)"((?:[^"\\]|\\.)*)"`)
 )
 
 func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	query := r.FormValue("query")
 	s.asked = append(s.asked, query)
-	if matchers, counts := strings.CutPrefix(query, "count({"); counts {
+	if parts := countLike.FindStringSubmatch(query); parts != nil {
 		n := 0
 		for name := range s.series {
-			if selected(labelsOf(name), "", strings.TrimSuffix(matchers, "})")) {
+			if selected(labelsOf(name), parts[1], parts[2]) {
 				n++
 			}
 		}
@@ -401,5 +403,48 @@ func TestProfiles(t *testing.T) {
 	}
 	if p, err := prometheus.Named("haproxy", "opentelemetry"); err != nil || !strings.HasPrefix(p.Latency, "http_server_request_duration_seconds_bucket") {
 		t.Errorf("got %q, %v", p.Latency, err)
+	}
+}
+
+// TestBurst: how errors come is read from an hour of stable's allocations, once, before anything is judged.
+func TestBurst(t *testing.T) {
+	for name, test := range map[string]struct {
+		at         float64 // errors that come at a time
+		least, top float64
+	}{"one by one": {1, 1, 1.5}, "five at a time": {5, 3, 7.5}} {
+		t.Run(name, func(t *testing.T) {
+			s, rng := &store{t: t}, rand.New(rand.NewPCG(1, 2))
+			failed := map[string]float64{}
+			for second := -3600; second <= 10; second += 5 {
+				for _, alloc := range []string{"s1", "s2", "s3", "s4"} {
+					if rng.Float64() < 0.3 {
+						failed[alloc] += test.at
+					}
+					s.call(second, alloc, 10*float64(second+3605), failed[alloc]+1, 0)
+				}
+				s.call(second, "c1", 1, 0, 1)
+			}
+			m := meterWith(t, s, "prometheus")
+			for _, second := range []int{0, 6} {
+				i := requestsAt(second, nil)
+				i.Stable = []string{"s1", "s2", "s3", "s4"}
+				got, err := m.Measure(t.Context(), i)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got.Burst < test.least || got.Burst > test.top {
+					t.Errorf("errors come %.2f at a time, want %v to %v", got.Burst, test.least, test.top)
+				}
+			}
+			asked := 0
+			for _, query := range s.asked {
+				if strings.HasSuffix(query, "[3900s]") {
+					asked++
+				}
+			}
+			if asked != 1 {
+				t.Errorf("an hour was asked for %d times, want once", asked)
+			}
+		})
 	}
 }

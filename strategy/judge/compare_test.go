@@ -30,9 +30,9 @@ type reading struct{ canary, stable judge.Counts }
 // rule looks at all readings so far, the newest last; stepEnd tells whether a step ends with it. It tells whether to roll back.
 type rule func(seen []reading, stepEnd bool) bool
 
-// ours is a gate of the standard kind: max_vs_stable = "1.5x" at 95%, with nothing known of bursts.
-func ours(limit float64) rule {
-	rules := judge.Rules{Gates: []judge.Gate{{Name: "errors", MaxVsStable: &judge.Margin{Ratio: 1.5}, Max: limit}}}
+// ours is a gate of the standard kind: max_vs_stable = "1.5x" at 95%. burst is what is known of how errors come; 0 is nothing.
+func ours(limit, burst float64) rule {
+	rules := judge.Rules{Gates: []judge.Gate{{Name: "errors", MaxVsStable: &judge.Margin{Ratio: 1.5}, Max: limit, Burst: burst}}}
 	rec := rules.Start()
 	return func(seen []reading, _ bool) bool {
 		i, now := len(seen)-1, seen[len(seen)-1]
@@ -110,17 +110,18 @@ func kayenta() rule {
 // contender is a way to judge.
 type contender struct {
 	name string
-	make func(base float64) rule
+	make func(s setting, rng *rand.Rand) rule
 }
 
 func contenders() []contender {
 	return []contender{
-		{"Drover, 1.5x", func(float64) rule { return ours(0) }},
-		{"Drover, 1.5x and max at 2x of the base", func(base float64) rule { return ours(2 * base) }},
-		{"below 99% in 5 minutes in all (Flagger)", func(float64) rule { return threshold(4, true) }},
-		{"below 99% in 1 minute (Argo Rollouts, failureLimit 0)", func(float64) rule { return threshold(0, false) }},
-		{"below 99% in 4 minutes (Argo Rollouts, failureLimit 3)", func(float64) rule { return threshold(3, false) }},
-		{"Mann-Whitney 98% at each step (Kayenta)", func(float64) rule { return kayenta() }},
+		{"Drover, 1.5x", func(setting, *rand.Rand) rule { return ours(0, 0) }},
+		{"Drover, 1.5x, bursts measured", func(s setting, rng *rand.Rand) rule { return ours(0, s.measured(rng)) }},
+		{"Drover, 1.5x and max at 2x of the base", func(s setting, _ *rand.Rand) rule { return ours(2*s.base, 0) }},
+		{"below 99% in 5 minutes in all (Flagger)", func(setting, *rand.Rand) rule { return threshold(4, true) }},
+		{"below 99% in 1 minute (Argo Rollouts, failureLimit 0)", func(setting, *rand.Rand) rule { return threshold(0, false) }},
+		{"below 99% in 4 minutes (Argo Rollouts, failureLimit 3)", func(setting, *rand.Rand) rule { return threshold(3, false) }},
+		{"Mann-Whitney 98% at each step (Kayenta)", func(setting, *rand.Rand) rule { return kayenta() }},
 	}
 }
 
@@ -132,6 +133,21 @@ type setting struct {
 }
 
 func (s setting) canary() float64 { return math.Min(1, s.base*s.effect) }
+
+// measured is how errors come, as it is read from an hour of eight allocations of the stable before the rollout.
+func (s setting) measured(rng *rand.Rand) float64 {
+	const allocations = 8
+	rows := make([]judge.Row, time.Hour/readEvery)
+	for i := range rows {
+		rows[i] = judge.Row{Events: make([]float64, allocations), Exposure: make([]float64, allocations)}
+		for j := range allocations {
+			n := s.rps * readEvery.Seconds() / allocations
+			rows[i].Exposure[j], rows[i].Events[j] = n, s.burst*events(rng, n, s.base/s.burst)
+		}
+	}
+	burst, _ := judge.EstimateBurst(rows)
+	return burst
+}
 
 func (s setting) play(rng *rand.Rand) []reading {
 	seen := make([]reading, 0, len(compareWeights)*readsPerStep)
@@ -168,10 +184,11 @@ func (r result) String() string {
 
 func compare(c contender, s setting, runs int) result {
 	rng := rand.New(rand.NewPCG(uint64(s.rps), uint64(s.base*1e6+s.effect*1e3+s.burst)))
+	past := rand.New(rand.NewPCG(uint64(s.rps), uint64(s.base*1e6))) // Of its own, so that all contenders see the same rollouts.
 	var ended []float64
 	excess := 0.0
 	for range runs {
-		judgeNow, all := c.make(s.base), s.play(rng)
+		judgeNow, all := c.make(s, past), s.play(rng)
 		for i := range all {
 			excess += all[i].canary.Events - s.base*all[i].canary.Exposure
 			if judgeNow(all[:i+1], (i+1)%readsPerStep == 0) {
