@@ -1,12 +1,15 @@
 package main
 
 import (
+	"log/slog"
 	"net/url"
 	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/gohcl"
+
+	client "github.com/prometheus/client_golang/prometheus"
 
 	"github.com/drover-dev/drover/providers/prometheus"
 	"github.com/drover-dev/drover/reconcile"
@@ -73,13 +76,13 @@ func (m *metricsConfig) completeScrape() hcl.Diagnostics {
 }
 
 // wireMetrics builds what answers gates; nil when nothing is configured.
-func wireMetrics(m *metricsConfig) (reconcile.Metrics, error) {
+func wireMetrics(m *metricsConfig, logger *slog.Logger, registry client.Registerer) (reconcile.Metrics, error) {
 	if m == nil {
 		return nil, nil
 	}
 	return prometheus.New(prometheus.Config{
 		Address: m.Address, Username: m.Username, PasswordFile: m.PasswordFile, TokenFile: m.TokenFile, Headers: m.Headers,
 		CACert: m.CACert, ClientCert: m.ClientCert, ClientKey: m.ClientKey, ServerName: m.ServerName, Scrape: m.scrape,
-		Profile: m.profile,
+		Profile: m.profile, Logger: logger, Registerer: registry,
 	})
 }

@@ -228,7 +228,7 @@ func (d *doctor) metrics(ctx context.Context) {
 		return
 	}
 	const what = "metrics, prometheus"
-	meter, err := wireMetrics(m)
+	meter, err := wireMetrics(m, slog.New(slog.DiscardHandler), nil)
 	if err == nil {
 		err = meter.(*prometheus.Meter).Check(ctx)
 	}

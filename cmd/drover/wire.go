@@ -48,7 +48,7 @@ func wire(c *config, logger *slog.Logger, registry prometheus.Registerer) (recon
 	if err != nil {
 		return reconcile.Options{}, err
 	}
-	metrics, err := wireMetrics(c.Metrics)
+	metrics, err := wireMetrics(c.Metrics, logger, registry)
 	if err != nil {
 		return reconcile.Options{}, err
 	}

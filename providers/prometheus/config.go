@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/prometheus/client_golang/api"
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	client "github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/common/config"
 )
 
@@ -27,6 +30,9 @@ type Config struct {
 	ServerName   string
 	Scrape       time.Duration // how often allocations are scraped; 0 is 15 seconds
 	Profile      *Profile      // how requests are found; nil: they are counted elsewhere
+
+	Logger     *slog.Logger      // nil for none
+	Registerer client.Registerer // nil for none
 }
 
 const (
@@ -41,6 +47,9 @@ func New(c Config) (*Meter, error) {
 	if c.Scrape == 0 {
 		c.Scrape = defaultScrape
 	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
 	switch {
 	case c.Username != "" && c.TokenFile != "":
 		return nil, errors.New("metrics: both username and token_file are set: leave one out")
@@ -53,12 +62,15 @@ func New(c Config) (*Meter, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := api.NewClient(api.Config{Address: c.Address, RoundTripper: transport})
+	server, err := api.NewClient(api.Config{Address: c.Address, RoundTripper: transport})
 	if err != nil {
 		return nil, fmt.Errorf("metrics: address %q: %w", c.Address, err)
 	}
 	m := &Meter{
-		api: v1.NewAPI(client), every: scrapes * c.Scrape, scrape: c.Scrape, profile: c.Profile,
+		api: v1.NewAPI(server), every: scrapes * c.Scrape, scrape: c.Scrape, profile: c.Profile, log: c.Logger.With("component", "metrics"),
+		clamped: promauto.With(c.Registerer).NewCounterVec(client.CounterOpts{
+			Name: "drover_metrics_clamped_total", Help: "Values of gates on the machine that were above 100%, and were judged as that.",
+		}, []string{"metric"}),
 		tallies: map[string]*tally{}, counts: map[string]*count{}, lastRead: map[string]time.Time{},
 	}
 	if c.Profile == nil {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"strconv"
 	"sync"
 	"time"
 
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	client "github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 
 	"github.com/drover-dev/drover/strategy"
@@ -22,6 +24,8 @@ type Meter struct {
 	scrape  time.Duration
 	profile *Profile // nil: requests are not counted here
 	failed  classifier
+	log     *slog.Logger
+	clamped *client.CounterVec
 
 	mu       sync.Mutex
 	tallies  map[string]*tally    // by release
@@ -38,8 +42,8 @@ type count struct {
 
 // The gates on the machine, as Nomad's own metrics tell it (publish_allocation_metrics in the telemetry of its agents).
 var machine = map[strategy.Metric]string{
-	strategy.MetricCPU:    `clamp_max(avg(nomad_client_allocs_cpu_total_ticks{alloc_id=~"${allocs}"} / (nomad_client_allocs_cpu_allocated{alloc_id=~"${allocs}"} > 0)), 1)`,
-	strategy.MetricMemory: `clamp_max(avg(nomad_client_allocs_memory_usage{alloc_id=~"${allocs}"} / (nomad_client_allocs_memory_allocated{alloc_id=~"${allocs}"} > 0)), 1)`,
+	strategy.MetricCPU:    `avg(nomad_client_allocs_cpu_total_ticks{alloc_id=~"${allocs}"} / (nomad_client_allocs_cpu_allocated{alloc_id=~"${allocs}"} > 0))`,
+	strategy.MetricMemory: `avg(nomad_client_allocs_memory_usage{alloc_id=~"${allocs}"} / (nomad_client_allocs_memory_allocated{alloc_id=~"${allocs}"} > 0))`,
 }
 
 // Measure answers an inquiry: series for the gates that count, as far as they were asked by now, and values for the others. The
@@ -85,10 +89,20 @@ func (m *Meter) value(ctx context.Context, gauges []strategy.Gauge, i strategy.I
 			return gauges, err
 		}
 		if found && !math.IsNaN(v) && !math.IsInf(v, 0) { // Such as a share of nothing: nothing is known.
-			gauges = append(gauges, strategy.Gauge{Gate: g.Name, Track: track, Value: v})
+			gauges = append(gauges, strategy.Gauge{Gate: g.Name, Track: track, Value: m.within(i, g, track, v)})
 		}
 	}
 	return gauges, nil
+}
+
+// within is a share of the machine as it is judged: more than all is all, and is said, as the metrics may be wrong.
+func (m *Meter) within(i strategy.Inquiry, g strategy.Gate, track strategy.Track, v float64) float64 {
+	if _, share := machine[g.Metric]; !share || v <= 1 {
+		return v
+	}
+	m.clamped.WithLabelValues(string(g.Metric)).Inc()
+	m.log.Warn("allocations use more than they have", "release", i.Release, "gate", g.Name, "metric", g.Metric, "track", track, "share", v)
+	return 1
 }
 
 // due tells whether a value may have changed since it was read last.

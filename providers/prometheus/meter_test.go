@@ -2,6 +2,7 @@ package prometheus_test
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	client "github.com/prometheus/client_golang/prometheus"
 
 	"github.com/drover-dev/drover/providers/prometheus"
 	"github.com/drover-dev/drover/reconcile"
@@ -163,6 +165,26 @@ func TestAFailureLosesNothing(t *testing.T) {
 	}
 	if last := s.asked[len(s.asked)-1]; !strings.Contains(last, "[10s]") {
 		t.Errorf("asked %s, want all of the 10s", last)
+	}
+}
+
+// TestMoreThanAll: what uses more than it has is judged as using all, and it is said.
+func TestMoreThanAll(t *testing.T) {
+	registry := client.NewRegistry()
+	var said strings.Builder
+	m := meterOf(t, &server{answers: map[string]string{"cpu": one("1.7")}}, func(c *prometheus.Config) {
+		c.Logger, c.Registerer = slog.New(slog.NewTextHandler(&said, nil)), registry
+	})
+	got, err := m.Measure(t.Context(), inquiry(0, cpu))
+	if err != nil || len(got.Gauges) != 2 || got.Gauges[0].Value != 1 {
+		t.Errorf("got %v, %v", got.Gauges, err)
+	}
+	families, err := registry.Gather()
+	if err != nil || len(families) != 1 || families[0].GetName() != "drover_metrics_clamped_total" || families[0].GetMetric()[0].GetCounter().GetValue() != 2 {
+		t.Errorf("counted %v, %v", families, err)
+	}
+	if !strings.Contains(said.String(), `gate=cpu metric=cpu track=canary share=1.7`) {
+		t.Errorf("said %s", said.String())
 	}
 }
 
