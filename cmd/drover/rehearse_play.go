@@ -263,7 +263,7 @@ func (p *player) decided(d reconcile.Decision) {
 		p.take.Took, p.take.Step, p.take.Weight = at, d.Before.Step+1, d.Before.Weight.String()
 		p.take.Reason, p.take.Cause = d.After.Ending.Reason.Text, string(d.After.Ending.Reason.Code)
 		for _, v := range d.After.Verdicts {
-			if v.State == strategy.Fail && !v.DryRun {
+			if v.State == strategy.Fail && !v.DryRun && p.take.Gate == "" { // The first is the one that is blamed.
 				p.take.Gate = v.Gate
 			}
 		}
@@ -289,8 +289,11 @@ func (p *player) conclude(ctx context.Context) (take, error) {
 	if p.fault.slower(p.sound) > 1 {
 		t.Slow = canary.Requests - p.unfaulty
 	}
+	if !p.faulty || p.fault.errors.isZero() {
+		t.Bad = 0 // What failed would have failed anyway.
+	}
 	if !p.faulty {
-		t.Bad, t.Slow = 0, 0
+		t.Slow = 0
 	}
 	switch r.Last.Kind {
 	case strategy.OutcomePromoted:

@@ -44,11 +44,23 @@ func (s *staged) print(c *console) {
 	if s.Faulty.Canary.Most > 0 {
 		c.printf("  it showed for  %s\n", s.Faulty.Seen.text(seconds))
 	}
-	c.printf("  users saw      %s requests fail more than usual, of %s to the canary\n", s.Faulty.Bad.text(whole), s.Faulty.Canary.text(whole))
-	if s.Faulty.Slow.Most > 0 {
-		c.printf("                 %s take longer\n", s.Faulty.Slow.text(whole))
-	}
+	c.printf("  users saw      %s\n", s.Faulty.harm())
 	c.printf("%s", s.plot(s.Faulty.typical(), axis))
+}
+
+// harm is what users saw of the fault.
+func (s *session) harm() string {
+	var saw []string
+	if s.Bad.Most > 0 {
+		saw = append(saw, s.Bad.text(whole)+" requests fail more than usual")
+	}
+	if s.Slow.Most > 0 {
+		saw = append(saw, s.Slow.text(whole)+" take longer")
+	}
+	if saw == nil {
+		saw = []string{"nothing of it"}
+	}
+	return fmt.Sprintf("%s, of %s requests to the canary", strings.Join(saw, ", "), s.Canary.text(whole))
 }
 
 func times(n int) string {
