@@ -214,6 +214,9 @@ func (s *routerSuite) countsCopies(t *testing.T, copied int) {
 	s.Settle()
 	counted := map[strategy.Track]strategy.Counters{}
 	for _, series := range s.sample(t, shopRelease).Series {
+		if series.Endpoint != "" {
+			continue // A part of what is counted besides.
+		}
 		c := counted[series.Track]
 		c.Requests, c.Errors = c.Requests+series.Requests, c.Errors+series.Errors
 		counted[series.Track] = c
