@@ -38,6 +38,7 @@ type ClientOptions struct {
 // use.
 type Client struct {
 	options ClientOptions
+	pages   pages
 }
 
 // NewClient makes a client. It returns an error when an option is missing.

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strconv"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 
 	"github.com/drover-dev/drover/strategy"
 )
@@ -41,13 +38,7 @@ func (c *Client) Sample(ctx context.Context, release string) (strategy.Sample, e
 
 // scrape is the series of both tracks of one instance.
 func (c *Client) scrape(ctx context.Context, instance, release string) ([]strategy.Series, error) {
-	var families map[string]*dto.MetricFamily
-	err := c.get(ctx, instance, "/metrics", func(body io.Reader) error {
-		parser := expfmt.NewTextParser(model.UTF8Validation)
-		var err error
-		families, err = parser.TextToMetricFamilies(body)
-		return err
-	})
+	families, err := c.metricsOf(ctx, instance)
 	if err != nil {
 		return nil, err
 	}
