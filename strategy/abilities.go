@@ -18,6 +18,7 @@ type Abilities struct {
 	Latency   bool // and how long they took
 	Sessions  bool // it keeps users on the track that served them first
 	Copies    bool // it copies requests to the canary
+	Copied    bool // and counts what becomes of the copies
 	Open      bool // it tells what is open on an allocation
 	Closes    bool // and closes it in order, when an allocation leaves
 	Endpoints bool // it counts them by what they ask for
@@ -57,6 +58,10 @@ func (p Plan) On(name string, a Abilities, shares Shares, count int) (Plan, []st
 	}
 	if p.Shadow != nil && !a.Copies {
 		problems = append(problems, fmt.Sprintf("shadow asks %s for what it cannot do: leave it out, or name a router that copies requests", router))
+	}
+	if p.Shadow != nil && a.Copies && !a.Copied && len(p.Shadow.Gates) > 0 {
+		problems = append(problems, fmt.Sprintf("gate %q is on copies of requests, and the metrics that count for %s know none: leave that router out of their routers, or remove the gate by gate %q { enabled = false }",
+			p.Shadow.Gates[0].Name, router, p.Shadow.Gates[0].Name))
 	}
 	canaries := p.Canaries.For(count, p.Steps)
 	if a.Replicas {

@@ -21,6 +21,10 @@ func TestPlanOnRouter(t *testing.T) {
 	all := strategy.Abilities{Kind: "proxy", Counts: true, Latency: true}
 	counts := strategy.Abilities{Kind: "haproxy", Static: true, Counts: true}
 	deaf := strategy.Abilities{Kind: "nginx", Static: true}
+	users := strategy.Abilities{Kind: "proxy", Counts: true, Latency: true, Sessions: true, Copies: true, Copied: true}
+	blind := strategy.Abilities{Kind: "proxy", Counts: true, Copies: true}
+	copied := &strategy.ShadowPlan{Percent: strategy.Percent(10), Bake: time.Minute, Gates: []strategy.Gate{{Name: "c", Metric: strategy.MetricErrorRate}}}
+	slowCopies := &strategy.ShadowPlan{Percent: strategy.Percent(10), Bake: time.Minute, Gates: []strategy.Gate{{Name: "c", Metric: strategy.MetricLatency}}}
 	none := strategy.Abilities{Kind: "none", Replicas: true}
 	gate := func(m strategy.Metric, q *strategy.Query) []strategy.Gate {
 		return []strategy.Gate{{Name: "g", Metric: m, Query: q}}
@@ -39,6 +43,12 @@ func TestPlanOnRouter(t *testing.T) {
 		"volume unknown":          {plan: strategy.Plan{Steps: steps(5, 100), Gates: gate(strategy.MetricRequests, nil)}, on: deaf, steps: 2, refuse: "needs requests by track"},
 		"events without exposure": {plan: strategy.Plan{Steps: steps(5, 100), Gates: gate(strategy.MetricQuery, &strategy.Query{Text: "q"})}, on: deaf, steps: 2, refuse: "exposure of its own"},
 		"events with exposure":    {plan: strategy.Plan{Steps: steps(5, 100), Gates: gate(strategy.MetricQuery, &strategy.Query{Text: "q", Exposure: "e"})}, on: deaf, steps: 2},
+		"sticky":                  {plan: strategy.Plan{Steps: steps(5, 100), Sticky: true}, on: users, steps: 2},
+		"sticky unknown":          {plan: strategy.Plan{Steps: steps(5, 100), Sticky: true}, on: counts, steps: 2, refuse: `sessions = "sticky" asks router "edge" (haproxy) for what it cannot do`},
+		"copies":                  {plan: strategy.Plan{Steps: steps(5, 100), Shadow: copied}, on: users, steps: 2},
+		"copies unknown":          {plan: strategy.Plan{Steps: steps(5, 100), Shadow: copied}, on: all, steps: 2, refuse: `shadow asks router "edge" (proxy) for what it cannot do`},
+		"copies not counted":      {plan: strategy.Plan{Steps: steps(5, 100), Shadow: copied}, on: blind, steps: 2, refuse: `gate "c" is on copies of requests`},
+		"latency of copies":       {plan: strategy.Plan{Steps: steps(5, 100), Shadow: slowCopies}, on: blind, steps: 2, refuse: `gate "c" needs latencies`},
 		"value":                   {plan: strategy.Plan{Steps: steps(5, 100), Gates: gate(strategy.MetricQuery, &strategy.Query{Text: "q", Instant: true})}, on: deaf, steps: 2},
 		"too fine":                {plan: strategy.Plan{Steps: []strategy.Step{{Weight: 10}, {Weight: strategy.Full}}}, on: counts, shares: half, steps: 2, refuse: "step 1 asks for 0.1%, and router \"edge\" (haproxy) has no levels that fine for 4 stable and 4 canary servers: 1% is the least"},
 		"replicas":                {plan: strategy.Plan{Steps: steps(20, 50, 100), Canaries: strategy.Canaries{Number: 1}}, on: none, steps: 2},

@@ -210,9 +210,11 @@ func (d *doctor) router(ctx context.Context, r routerConfig, traffic reconcile.T
 
 // routerRemedies is what to do when a router does not answer.
 var routerRemedies = map[string]string{
-	routerProxy:   "See that drover proxy runs at each address of instances, or is registered for instances_service, and that its admin address is reached from here.",
-	routerHAProxy: "See that each of sockets is HAProxy's runtime API (stats socket … level admin), and that the backends of the routes are there.",
-	routerNGINX:   "See that admin and file are those of the NGINX beside Drover, and that it includes the file.",
+	routerProxy:    "See that drover proxy runs at each address of instances, or is registered for instances_service, and that its admin address is reached from here.",
+	routerHAProxy:  "See that each of sockets is HAProxy's runtime API (stats socket … level admin), and that the backends of the routes are there.",
+	routerTemplate: "See that the balancer's job runs and answers at each URL of status, and that Drover's policy may read and write the variable nomad/jobs/JOB.",
+	routerTraefik:  "See that each of instances is a Traefik with its API enabled, and that Drover's policy may read its splits.",
+	routerNGINX:    "See that admin and file are those of the NGINX beside Drover, and that it includes the file.",
 }
 
 // metrics looks whether the metrics answer.

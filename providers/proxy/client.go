@@ -62,7 +62,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 
 // Abilities is that it divides exactly, follows allocations by itself, and counts everything.
 func (*Client) Abilities() strategy.Abilities {
-	return strategy.Abilities{Kind: "proxy", Counts: true, Latency: true, Endpoints: true, Sessions: true, Copies: true, Open: true, Closes: true}
+	return strategy.Abilities{Kind: "proxy", Counts: true, Latency: true, Endpoints: true, Sessions: true, Copies: true, Copied: true, Open: true, Closes: true}
 }
 
 // Apply publishes a split. It is in effect when Read says so.

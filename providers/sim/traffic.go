@@ -97,7 +97,7 @@ func (t *Traffic) Forget() {
 func (t *Traffic) Abilities() strategy.Abilities {
 	t.nomad.mu.Lock()
 	defer t.nomad.mu.Unlock()
-	return strategy.Abilities{Kind: "sim", Static: t.static, Counts: true, Latency: true, Endpoints: true, Sessions: true, Copies: true, Open: true, Closes: true}
+	return strategy.Abilities{Kind: "sim", Static: t.static, Counts: true, Latency: true, Endpoints: true, Sessions: true, Copies: true, Copied: true, Open: true, Closes: true}
 }
 
 // latencyBounds are the upper bounds of the latency buckets, in seconds.

@@ -17,6 +17,12 @@ release "web" {
     from   = "25%" # ERROR: Unfitting threshold
     on     = "shadow"
   }
+  gate "each" {
+    metric = "error_rate"
+    max    = "1%"
+    by     = "endpoint" # ERROR: Unfitting attribute
+    on     = "shadow"
+  }
   gate "elsewhere" {
     metric = "error_rate"
     max    = "1%"
