@@ -50,6 +50,7 @@ type Traffic struct {
 	// Measured says that Options.Metrics counts the requests in place of a meter, and with Timed their latencies too, with
 	// ByEndpoint by what they ask for.
 	Measured, Timed, ByEndpoint bool
+	Every                       time.Duration // how far apart the metrics' counts are
 }
 
 // Decision is one answer of strategy.Advance, with what it was made on.

@@ -165,11 +165,13 @@ func (l *Loop) foreseeTraffic(p *Preview) {
 // findings is what is to be said about a rollout that would begin, by the traffic that the release has.
 func (l *Loop) findings(ctx context.Context, p *Preview) []strategy.Finding {
 	around := strategy.Surroundings{}
-	if traffic, err := l.router(p.Next.Canary.Router); err == nil && traffic.Meter != nil && p.Next.Phase == strategy.Placing {
+	traffic, err := l.router(p.Next.Canary.Router)
+	if err == nil && traffic.Meter != nil && p.Next.Phase == strategy.Placing {
 		if sample, err := traffic.Meter.Sample(ctx, p.Release); err == nil {
 			around = sample.Surroundings()
 		}
 	}
+	around.Every = max(around.Every, traffic.Every)
 	if p.Live != nil {
 		around.Live = p.Live.Counts
 	}

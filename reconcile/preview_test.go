@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,12 +100,12 @@ func TestPreviewFindings(t *testing.T) {
   }
 `)})
 	w.elapse(5 * time.Minute)
-	const tooLittle = "DRV018"
+	const tooLittle, tooShort = "DRV018", "DRV012"
 	for name, want := range map[string]bool{"counted": true, "not counted": false} {
 		opts := w.options()
 		traffic := opts.Routers[""]
 		if !want {
-			traffic.Meter, traffic.Measured = nil, true
+			traffic.Meter, traffic.Measured, traffic.Every = nil, true, time.Hour
 		}
 		opts.Routers[""] = traffic
 		previews, err := reconcile.New(opts).Preview(t.Context(), w.now)
@@ -112,6 +113,11 @@ func TestPreviewFindings(t *testing.T) {
 			t.Fatalf("%s: previews %v, error %v", name, previews, err)
 		}
 		found := slices.ContainsFunc(previews[0].Findings, func(f strategy.Finding) bool { return f.Code == tooLittle })
+		if short := slices.ContainsFunc(previews[0].Findings, func(f strategy.Finding) bool {
+			return f.Code == tooShort && strings.Contains(f.Text, "readings come 1h0m0s apart")
+		}); short == want {
+			t.Errorf("%s: found %v, want %s for the metrics' readings alone", name, previews[0].Findings, tooShort)
+		}
 		if found != want {
 			t.Errorf("%s: found %v, want %s among them: %t", name, previews[0].Findings, tooLittle, want)
 		}

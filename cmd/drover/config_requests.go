@@ -118,7 +118,7 @@ func (m *metricsConfig) meter(routers map[string]reconcile.Traffic) {
 	}
 	for name, traffic := range routers {
 		if len(m.Routers) == 0 || slices.Contains(m.Routers, traffic.Name) {
-			traffic.Meter, traffic.Measured = nil, true
+			traffic.Meter, traffic.Measured, traffic.Every = nil, true, cmp.Or(m.scrape, prometheus.DefaultScrape)
 			traffic.Timed, traffic.ByEndpoint = m.profile.Latency != "", len(m.profile.Endpoints) > 0
 			routers[name] = traffic
 		}

@@ -199,6 +199,12 @@ func TestMeasureLive(t *testing.T) {
 		}
 	}()
 	got, counts, err := measureLive(t.Context(), conf, release, time.Second)
+	for range 9 { // On a machine that is busy a second may hold no request.
+		if err == nil {
+			break
+		}
+		got, counts, err = measureLive(t.Context(), conf, release, time.Second)
+	}
 	front.Close()
 	<-ended
 	asking.Stop()

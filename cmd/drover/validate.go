@@ -57,7 +57,7 @@ func runValidate(ctx context.Context, c *console, args []string) int {
 		for _, w := range checked.warnings[r.Name] {
 			c.printf("    warning: %s\n", w)
 		}
-		for _, f := range checked.findings(r, strategy.Surroundings{RPS: *rps}) {
+		for _, f := range checked.findings(r, strategy.Surroundings{RPS: *rps, Every: can.routers[r.Traffic.Router].Every}) {
 			c.printf("    warning: %s\n", f)
 		}
 	}

@@ -36,7 +36,8 @@ type Config struct {
 }
 
 const (
-	defaultScrape = 15 * time.Second
+	// DefaultScrape is how often allocations are scraped where nothing is said.
+	DefaultScrape = 15 * time.Second
 	// scrapes is how many readings a query that counts spans at least: increase() extrapolates from two on.
 	scrapes = 4
 	timeout = 10 * time.Second
@@ -45,7 +46,7 @@ const (
 // New makes a meter. It asks nothing yet; the error says what is wrong with the configuration.
 func New(c Config) (*Meter, error) {
 	if c.Scrape == 0 {
-		c.Scrape = defaultScrape
+		c.Scrape = DefaultScrape
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
