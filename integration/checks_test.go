@@ -2,6 +2,8 @@ package integration_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -135,6 +137,19 @@ func (s *story) keeps(version uint64) {
 func (s *story) planned(want int, words ...string) {
 	s.t.Helper()
 	contains(s.t, "drover plan", s.drive(want, "plan", s.name), words...)
+}
+
+// replays holds that every decision that is kept is made again, and comes to the same.
+func (s *story) replays() {
+	s.t.Helper()
+	file := filepath.Join(s.t.TempDir(), "inputs.jsonl")
+	if err := os.WriteFile(file, []byte(s.drive(0, "why", "-inputs", s.name)), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	code, out, said := command(s.t, "replay", file)
+	if code != 0 || !strings.Contains(out, "made again: all agree") {
+		s.t.Errorf("drover replay exits with %d:\n%s%s", code, out, said)
+	}
 }
 
 // nobodyFailed holds that no request of users failed since a moment, save those that the given versions answered.

@@ -33,6 +33,7 @@ func TestPauseAndResume(t *testing.T) {
 	s.steps(s.rests("1.1.0", strategy.OutcomePromoted))
 	s.deployments("0 successful", "1 successful promoted")
 	s.nobodyFailed(time.Time{})
+	s.replays()
 	s.drover.stop()
 	contains(t, "drover pause without a daemon", s.drive(1, "pause", s.name), "no drover answers")
 }
