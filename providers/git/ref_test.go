@@ -169,7 +169,7 @@ func TestRefThatIsTooLarge(t *testing.T) {
 			var stream strings.Builder
 			fmt.Fprintf(&stream, "commit %s\ncommitter A <a@example.com> 1700000000 +0000\ndata 1\nm\n", pull)
 			for i := range 50_001 {
-				fmt.Fprintf(&stream, "M 100644 inline many/%d\ndata 1\nx\n", i)
+				fmt.Fprintf(&stream, "M 100644 inline many/%d/%d\ndata 1\nx\n", i%256, i/256) // git is slow with many in one folder
 			}
 			importInto(t, remote, stream.String())
 		}},
