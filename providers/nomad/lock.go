@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -78,10 +79,36 @@ func (l *Lock) Leader(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read who leads: variable %s: %w", l.path, err)
 	}
-	if variable == nil || variable.Lock == nil {
-		return "", nil
+	held, err := l.isHeld(ctx, variable)
+	if err != nil || !held {
+		return "", err
 	}
 	return leaderOf(variable).Name, nil
+}
+
+// nobodysLock is the id of a lock that nobody has.
+const nobodysLock = "00000000-0000-0000-0000-000000000000"
+
+// isHeld tells whether anybody holds the lock of the variable that was read. With ACLs Nomad shows the lock to management
+// tokens alone: others learn of it by how a renewal is refused, which needs the right to write the variable.
+func (l *Lock) isHeld(ctx context.Context, variable *api.Variable) (bool, error) {
+	if variable == nil || variable.Lock != nil {
+		return variable != nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestLimit)
+	defer cancel()
+	_, _, err := l.client.Variables().RenewLock(&api.Variable{
+		Namespace: l.namespace, Path: l.path, Lock: &api.VariableLock{ID: nobodysLock},
+	}, write(ctx, l.namespace))
+	switch {
+	case err == nil:
+		return false, errors.New("ask whether the leader lock is held: nomad renewed a lock that nobody has")
+	case conflicts(err):
+		return strings.Contains(err.Error(), "attempting to modify locked variable"), nil
+	case isNotFound(err):
+		return false, nil
+	}
+	return false, fmt.Errorf("ask whether the leader lock is held: %w", err)
 }
 
 // leaderOf is who holds a lock that is held.
@@ -156,11 +183,15 @@ func (l *Lock) await(ctx context.Context, said string) string {
 	options, wasHeld := query(ctx, l.namespace), false
 	for ctx.Err() == nil {
 		variable, meta, err := l.client.Variables().Peek(l.path, options)
+		held := false
+		if err == nil {
+			held, err = l.isHeld(ctx, variable)
+		}
 		if err != nil {
 			_ = sleep(ctx, lockTry)
 			return said
 		}
-		if variable == nil || variable.Lock == nil {
+		if !held {
 			if !wasHeld {
 				// In the time for which Nomad keeps it from everybody after its holder fell silent.
 				_ = sleep(ctx, lockTry)
@@ -169,12 +200,12 @@ func (l *Lock) await(ctx context.Context, said string) string {
 		}
 		wasHeld = true
 		who := leaderOf(variable)
-		if who.Process == l.self.Process {
+		if who.Process == l.self.Process && variable.Lock != nil {
 			// An acquisition of ours whose answer was lost: nobody renews it, so it is given back.
 			l.release(ctx, variable.Lock.ID)
 			return said
 		}
-		if who.Name != said {
+		if who.Name != said && who.Process != l.self.Process {
 			said = who.Name
 			l.logger.InfoContext(ctx, "another leads", "leader", said, "since", who.Since)
 		}
