@@ -75,13 +75,13 @@ func (l *Loop) take(release string) *request {
 
 // attend puts into the observation what a person asks of the release, and why it may not begin a rollout, which a retry does
 // not heed. It returns who waits for the answer; nil when nobody does.
-func (l *Loop) attend(release string, o *strategy.Observation, wait *strategy.Reason) *request {
+func (l *Loop) attend(release string, o *strategy.Observation, wait *refusal) *request {
 	person := l.take(release)
 	if person != nil {
 		o.Command = &person.command
 	}
-	if person == nil || person.command.Kind != strategy.CommandRetry {
-		o.Wait = wait
+	if wait != nil && (person == nil || person.command.Kind != strategy.CommandRetry) {
+		o.Wait = &wait.Reason
 	}
 	return person
 }

@@ -65,20 +65,26 @@ func (s *slots) count(name string, r strategy.Rollout) {
 	}
 }
 
+// refusal is why a release may not begin a rollout.
+type refusal struct {
+	strategy.Reason
+	queued bool // it may as soon as another rollout has ended, which may be before this is read; else only people can help
+}
+
 // take reserves a slot for a release that rests. It returns why none is free; nil when the release may begin a rollout
 // until it is counted again.
-func (s *slots) take(name string, r strategy.Rollout, d *strategy.Desired) *strategy.Reason {
+func (s *slots) take(name string, r strategy.Rollout, d *strategy.Desired) *refusal {
 	if d == nil || !r.AtRest() || d.Revision == r.Stable.Revision || d.Revision == r.Parked || r.IsCondemned(d.Revision) {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := len(s.failures[d.Commit.SHA]); n >= s.limits.MaxFailures {
-		return &strategy.Reason{Code: strategy.LimitReached, Text: fmt.Sprintf("%s is not begun: %d releases of commit %s failed (limits.max_failures): "+
-			"revert it, or commit this release again", d.Revision, n, d.Commit.Short())}
+		return &refusal{Reason: strategy.Reason{Code: strategy.LimitReached, Text: fmt.Sprintf("%s is not begun: %d releases of commit %s failed (limits.max_failures): "+
+			"revert it, or commit this release again", d.Revision, n, d.Commit.Short())}}
 	}
 	if len(s.active) >= s.limits.MaxActive && !s.active[name] {
-		return &strategy.Reason{Code: strategy.LimitReached, Text: fmt.Sprintf("%s waits: %d rollouts are under way (limits.max_active)", d.Revision, len(s.active))}
+		return &refusal{queued: true, Reason: strategy.Reason{Code: strategy.LimitReached, Text: fmt.Sprintf("%s waits: %d rollouts are under way (limits.max_active)", d.Revision, len(s.active))}}
 	}
 	s.active[name] = true
 	return nil

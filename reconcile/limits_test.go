@@ -156,6 +156,17 @@ func (c *crowd) checkCrowd() {
 	for _, pass := range c.failed {
 		last = max(last, pass)
 	}
+	for range 2 {
+		c.tick() // Those that waited for the last rollout are looked at.
+	}
+	records, err := c.ledger.Load(c.t.Context())
+	if err != nil {
+		c.t.Fatalf("read the ledger: %v", err)
+	}
+	recorded := map[string]string{} // why, as people read it
+	for _, record := range records {
+		recorded[record.Rollout.Release] = record.Rollout.Reason.Text
+	}
 	promoted, held := 0, 0
 	for name := range c.all {
 		r := c.rollout(name)
@@ -173,6 +184,9 @@ func (c *crowd) checkCrowd() {
 			promoted++
 		case r.Reason.Code == strategy.LimitReached && c.begun[name] == 0:
 			held++
+			if !strings.Contains(recorded[name], "3 releases of commit") {
+				c.t.Errorf("%s is held back, and recorded is %q", name, recorded[name])
+			}
 		default:
 			c.t.Errorf("%s rests on %s: %s", name, r.Stable.Revision, r.Reason.Text)
 		}

@@ -332,7 +332,7 @@ func (l *Loop) standOf(release string) strategy.Rollout {
 }
 
 // work advances one release as far as it goes now. wait is why it may not begin a rollout; nil when it may.
-func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time, wait *strategy.Reason) error {
+func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time, wait *refusal) error {
 	var last []strategy.Action
 	var seen known
 	key := l.intent.key(name)
@@ -375,7 +375,7 @@ func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time,
 		t.split.looked = now
 		if next.Phase == strategy.Resting && next.Hold == nil && len(actions) == 0 && o.GitAway == nil {
 			t.restingOn = l.intent.key(name)
-			t.waits = next.Reason.Code == strategy.LimitReached && l.slots.full()
+			t.waits = next.Reason.Code == strategy.LimitReached && wait != nil && wait.queued
 			return nil
 		}
 		seen.after(actions)
@@ -416,7 +416,8 @@ func (l *Loop) store(ctx context.Context, t *tracked, now time.Time) error {
 	// So is a suspicion: the verdict that confirms it must not be forgotten once it was acted on.
 	suspects := r.Evidence.Judged.LogE > 0 && r.Evidence.Judged.LogE != t.stored.Evidence.Judged.LogE
 	// What a release rests on is read by people for a long time.
-	restsAnew := !r.InMotion() && r.Reason.Code != t.stored.Reason.Code
+	restsAnew := !r.InMotion() && (r.Reason.Code != t.stored.Reason.Code ||
+		(r.Reason.Code == strategy.LimitReached && r.Reason.Text != t.stored.Reason.Text)) // It waits for others, or for a person.
 	if !r.Differs(t.stored) && !baseline && !suspects && !restsAnew && (!r.InMotion() || now.Sub(t.storedAt) < saveEvery) {
 		return nil
 	}
