@@ -99,7 +99,7 @@ func newRealCluster(t *testing.T) *realCluster {
 		if t.Failed() {
 			_, out, said := command(t, "status", "-config", s.config, s.name)
 			t.Logf("drover status:\n%s%s", out, said)
-			t.Logf("drover's log:\n%s", c.sh("nomad alloc logs -stderr -job drover | tail -40"))
+			t.Logf("drover's logs:\n%s", c.sh(`nomad job allocs -t '{{range .}}{{.ID}}{{"\n"}}{{end}}' drover | while read -r id; do echo "$id"; nomad alloc logs -stderr "$id" | tail -40; done`))
 		}
 	})
 	return c
