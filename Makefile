@@ -132,6 +132,11 @@ bench: need-git need-wrk need-nginx $(BIN)/nomad ## Run the benchmarks: the quic
 bench-judge: ## Compare the judgement with threshold rules on simulated traffic; writes the table of docs/judgement.md
 	@go test ./strategy/judge -count=1 -timeout 30m -run '^TestComparison$$' -compare $(CURDIR)/docs/judgement.md
 
+.PHONY: router-table
+router-table: need-balancers ## Hold every router to its suite and write what it found into the table of docs/traffic.md
+	@DROVER_ROUTER_TABLE=$(CURDIR)/docs/traffic.md go test ./providers/proxy -count=1 -run '^TestRouter$$'
+	@cd integration && DROVER_ROUTER_TABLE=$(CURDIR)/docs/traffic.md go test ./balancers -count=1 -timeout 20m -parallel 1
+
 .PHONY: clean
 clean: ## Remove bin/, with the tools and the Nomad in it
 	@rm -rf $(BIN)

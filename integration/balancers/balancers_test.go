@@ -20,38 +20,66 @@ import (
 	"github.com/drover-dev/drover/strategy"
 )
 
+// server is a balancer's program.
+type server struct {
+	t       *testing.T
+	command []string
+	ready   func() bool
+
+	process *exec.Cmd
+	exited  chan struct{}
+	said    bytes.Buffer
+}
+
 // run starts a server and waits until it is ready; it is ended with the test.
-func run(t *testing.T, server *exec.Cmd, ready func() bool) {
+func run(t *testing.T, ready func() bool, command ...string) *server {
 	t.Helper()
-	var said bytes.Buffer
-	server.Stdout, server.Stderr = &said, &said
-	if err := server.Start(); err != nil {
-		t.Fatalf("start %s, which the tests need: %v", server.Path, err)
-	}
-	exited := make(chan struct{})
-	go func() { defer close(exited); _ = server.Wait() }()
+	s := &server{t: t, command: command, ready: ready}
+	s.start()
 	t.Cleanup(func() {
-		_ = server.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-exited:
-		case <-time.After(10 * time.Second):
-			_ = server.Process.Kill()
-			<-exited
-		}
+		s.stop()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", server.Path, said.String())
+			t.Logf("%s said:\n%s", command[0], s.said.String())
 		}
 	})
+	return s
+}
+
+func (s *server) start() {
+	s.t.Helper()
+	process, exited := exec.Command(s.command[0], s.command[1:]...), make(chan struct{})
+	process.Stdout, process.Stderr = &s.said, &s.said
+	if err := process.Start(); err != nil {
+		s.t.Fatalf("start %s, which the tests need: %v", s.command[0], err)
+	}
+	s.process, s.exited = process, exited
+	go func() { defer close(exited); _ = process.Wait() }()
 	deadline := time.After(time.Minute)
-	for !ready() {
+	for !s.ready() {
 		select {
 		case <-exited:
-			t.Fatalf("%s ended: %s", server.Path, said.String())
+			s.t.Fatalf("%s ended: %s", s.command[0], s.said.String())
 		case <-deadline:
-			t.Fatalf("%s is not ready after a minute", server.Path)
+			s.t.Fatalf("%s is not ready after a minute", s.command[0])
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+func (s *server) stop() {
+	_ = s.process.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.exited:
+	case <-time.After(10 * time.Second):
+		_ = s.process.Process.Kill()
+		<-s.exited
+	}
+}
+
+// restart ends it and starts it anew.
+func (s *server) restart() {
+	s.stop()
+	s.start()
 }
 
 func freeAddress(t *testing.T) string {
@@ -87,6 +115,7 @@ func (s *services) start(_, alloc string) strategy.Endpoint {
 			return
 		}
 		time.Sleep(b.Delay)
+		w.Header().Set("X-Alloc", alloc)
 		if b.Fail {
 			w.WriteHeader(http.StatusInternalServerError)
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -22,10 +21,11 @@ var (
 
 // startHAProxy runs HAProxy with a backend for each release of the suite. It returns the addresses for users and of the
 // runtime API.
-func startHAProxy(t *testing.T) (edge, socket string) {
+func startHAProxy(t *testing.T) (edge, api string, program *server) {
 	t.Helper()
 	dir := t.TempDir()
-	edge, socket = freeAddress(t), filepath.Join(dir, "haproxy.sock")
+	edge = freeAddress(t)
+	socket := filepath.Join(dir, "haproxy.sock")
 	path := filepath.Join(dir, "haproxy.cfg")
 	text := fmt.Sprintf(`global
   stats socket %s mode 600 level admin
@@ -45,7 +45,7 @@ backend other
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run(t, exec.Command("haproxy", "-db", "-f", path), func() bool {
+	program = run(t, func() bool {
 		for network, address := range map[string]string{"tcp": edge, "unix": socket} { // They do not come at the same time.
 			conn, err := net.Dial(network, address)
 			if err != nil || conn.Close() != nil {
@@ -53,23 +53,28 @@ backend other
 			}
 		}
 		return true
-	})
-	return edge, "unix:" + socket
+	}, "haproxy", "-db", "-f", path)
+	return edge, "unix:" + socket, program
 }
 
 func TestHAProxy(t *testing.T) {
+	t.Parallel()
 	providertest.TestRouter(t, func(t *testing.T) providertest.RouterHarness {
 		t.Helper()
-		edge, socket := startHAProxy(t)
-		router, err := haproxy.New(haproxy.Options{Name: "edge", Sockets: []string{socket}})
-		if err != nil {
-			t.Fatal(err)
+		edge, socket, program := startHAProxy(t)
+		connect := func() *haproxy.Router {
+			router, err := haproxy.New(haproxy.Options{Name: "edge", Sockets: []string{socket}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return router
 		}
-		users, services := newUsers(t, edge), newServices(t)
+		router, users, services := connect(), newUsers(t, edge), newServices(t)
 		return providertest.RouterHarness{
 			Router: router, Meter: router, Start: services.start, Behave: services.behave, Send: users.send, Connect: users.connect,
 			Settle: func() { time.Sleep(2 * time.Millisecond) },
-			Slack:  0.003, NoLatency: true,
+			Edge:   edge, Restart: program.restart, Again: func() reconcile.Router { return connect() },
+			Slack: 0.003, NoLatency: true,
 			Share: func(w strategy.Weight) strategy.Weight { return router.Share(w, 1, 1) },
 		}
 	})

@@ -23,7 +23,7 @@ var (
 )
 
 // startNGINX runs NGINX with a server for each release of the suite, and returns the address for users.
-func startNGINX(t *testing.T) (edge string, router *nginx.Router, config string) {
+func startNGINX(t *testing.T) (edge string, router *nginx.Router, config string, program *server, again func() *nginx.Router) {
 	t.Helper()
 	dir := t.TempDir()
 	edge = freeAddress(t)
@@ -63,20 +63,24 @@ http {
 		t.Fatal(err)
 	}
 	control := func(args ...string) []string { return append([]string{"nginx", "-p", dir, "-c", config}, args...) }
-	router, err := nginx.New(nginx.Options{
-		Name: "edge", File: include, Admin: admin, Log: log, Test: control("-t", "-q"), Reload: control("-s", "reload"),
-	})
-	if err != nil {
-		t.Fatal(err)
+	again = func() *nginx.Router {
+		router, err := nginx.New(nginx.Options{
+			Name: "edge", File: include, Admin: admin, Log: log, Test: control("-t", "-q"), Reload: control("-s", "reload"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return router
 	}
+	router = again()
 	// NGINX does not start without the variables that its servers name.
 	if err := router.Prepare("shop", "other"); err != nil {
 		t.Fatal(err)
 	}
-	run(t, exec.Command("nginx", "-p", dir, "-c", config), func() bool {
+	program = run(t, func() bool {
 		response, err := http.Get("http://" + admin + "/drover")
 		return err == nil && response.Body.Close() == nil
-	})
+	}, "nginx", "-p", dir, "-c", config)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	heard := make(chan error, 1)
 	go func() { heard <- router.Hear(ctx) }()
@@ -87,25 +91,27 @@ http {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	return edge, router, config
+	return edge, router, config, program, again
 }
 
 func TestNGINX(t *testing.T) {
+	t.Parallel()
 	providertest.TestRouter(t, func(t *testing.T) providertest.RouterHarness {
 		t.Helper()
-		edge, router, _ := startNGINX(t)
+		edge, router, _, program, again := startNGINX(t)
 		users, services := newUsers(t, edge), newServices(t)
 		return providertest.RouterHarness{
 			Router: router, Meter: router, Start: services.start, Behave: services.behave, Send: users.send,
 			Settle: func() { time.Sleep(20 * time.Millisecond) },
 			Count:  func() { time.Sleep(300 * time.Millisecond) }, // The log comes after the answer.
-			Drawn:  true,
+			Edge:   edge, Restart: program.restart, Again: func() reconcile.Router { return again() },
+			Drawn: true, Changes: 25,
 		}
 	})
 }
 
 func TestNGINXPutsBackWhatItDoesNotAccept(t *testing.T) {
-	edge, router, config := startNGINX(t)
+	edge, router, config, _, _ := startNGINX(t)
 	users, services := newUsers(t, edge), newServices(t)
 	split := strategy.Split{Release: "shop", Namespace: "default", Service: "shop", Resting: true, Stable: []strategy.Endpoint{services.start("shop", "one")}}
 	if err := router.Apply(t.Context(), split); err != nil {

@@ -78,10 +78,10 @@ providers:
 				t.Fatal(err)
 			}
 		}
-		run(t, exec.Command("traefik", "--configFile="+filepath.Join(dir, "traefik.yml")), func() bool {
+		run(t, func() bool {
 			response, err := http.Get("http://" + api + "/api/version")
 			return err == nil && response.Body.Close() == nil
-		})
+		}, "traefik", "--configFile="+filepath.Join(dir, "traefik.yml"))
 		router, err := traefik.New(traefik.Options{Name: "edge", Publisher: published, Split: published.split, APIs: []string{"http://" + api}})
 		if err != nil {
 			t.Fatal(err)

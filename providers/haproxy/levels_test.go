@@ -58,3 +58,25 @@ func TestLevelsNeverExceed(t *testing.T) {
 		}
 	})
 }
+
+// TestLevelsChangeInOrder: while weights change, one track after the other, somebody always serves, and the canary has no more
+// than it had or is to get.
+func TestLevelsChangeInOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		stable, canary := rapid.IntRange(1, 50).Draw(t, "stable"), rapid.IntRange(1, 50).Draw(t, "canary")
+		draw := func(what string) (s, c int, share float64) {
+			w := strategy.Weight(rapid.OneOf(rapid.IntRange(0, int(strategy.Full)), rapid.SampledFrom([]int{0, int(strategy.Full)})).Draw(t, what))
+			s, c, _ = haproxy.Levels(w, stable, canary)
+			return s * stable, c * canary, float64(c*canary) / float64(s*stable+c*canary)
+		}
+		s0, c0, had := draw("from")
+		s1, c1, gets := draw("to")
+		s, c := haproxy.Between(s0, c0, s1, c1)
+		if s+c == 0 {
+			t.Fatalf("from %d and %d to %d and %d nobody serves in between", s0, c0, s1, c1)
+		}
+		if share := float64(c) / float64(s+c); share > max(had, gets) {
+			t.Fatalf("from %g to %g the canary has %g in between", had, gets, share)
+		}
+	})
+}

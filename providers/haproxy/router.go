@@ -157,21 +157,11 @@ func additions(backend string, check *strategy.Check, have, want []server) (chan
 	return changes, fresh
 }
 
-// levelChanges sets the weights that differ. Canaries first, unless they get a higher weight beside stable servers that
-// do too: in between the canary's share is then never above the larger of the old and the new.
+// levelChanges sets the weights that differ, one track after the other.
 func levelChanges(backend string, have, want []server) []change {
-	level := func(all []server, track strategy.Track) int {
-		most := 0
-		for _, s := range all {
-			if s.track == track && s.serves {
-				most = max(most, s.level)
-			}
-		}
-		return most
-	}
 	order := []strategy.Track{strategy.Canary, strategy.Stable}
-	if level(want, strategy.Canary) > level(have, strategy.Canary) && level(want, strategy.Stable) >= level(have, strategy.Stable) {
-		order = []strategy.Track{strategy.Stable, strategy.Canary}
+	if stableFirst(levels(have), levels(want)) {
+		slices.Reverse(order)
 	}
 	var changes []change
 	for _, track := range order {
@@ -182,6 +172,36 @@ func levelChanges(backend string, have, want []server) []change {
 		}
 	}
 	return changes
+}
+
+// division is the sum of the levels of each track.
+type division struct{ stable, canary int }
+
+func levels(all []server) (d division) {
+	for _, s := range all {
+		switch {
+		case !s.serves:
+		case s.track == strategy.Stable:
+			d.stable += s.level
+		case s.track == strategy.Canary:
+			d.canary += s.level
+		}
+	}
+	return d
+}
+
+// share is what the canary has; more than all when nobody has anything.
+func (d division) share() float64 {
+	if d.stable+d.canary == 0 {
+		return 2
+	}
+	return float64(d.canary) / float64(d.stable+d.canary)
+}
+
+// stableFirst tells whether stable's levels are to change before the canary's: so that somebody serves in between, and the
+// canary has as little as may be, which is never more than it had or is to get.
+func stableFirst(have, want division) bool {
+	return division{stable: want.stable, canary: have.canary}.share() < division{stable: have.stable, canary: want.canary}.share()
 }
 
 // retirements drains the servers of ours that the split does not have, and removes those that were drained before and

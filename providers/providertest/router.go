@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -48,6 +49,15 @@ type RouterHarness struct {
 	NewUser func() func(release string) (alloc string)
 	// Copied is how many requests an endpoint answered that were marked as copies. nil where the router copies none.
 	Copied func(e strategy.Endpoint) int
+	// Edge is the address at which users reach the router over HTTP, by the release's name as host; answers name their
+	// allocation in X-Alloc. "" where there are no users, as in a simulation.
+	Edge string
+	// Changes is how many changes under load are enough where each takes its time; 0 is a hundred.
+	Changes int
+	// Restart ends the router and starts it anew; nil where that cannot be done.
+	Restart func()
+	// Again is the router as a Drover has it that was started anew; nil where that cannot be done.
+	Again func() reconcile.Router
 	// NoLatency says that the meter does not know latencies.
 	NoLatency bool
 }
@@ -61,11 +71,17 @@ type Behavior struct {
 // TestRouter holds a router and its meter to their contract. newHarness makes a fresh router, that knows no split and
 // has counted nothing, and cleans up by t.
 func TestRouter(t *testing.T, newHarness func(t *testing.T) RouterHarness) {
+	var last *routerSuite
+	known := &found{}
 	for _, c := range []struct {
 		name string
 		test func(*testing.T, *routerSuite)
 	}{
 		{"share", routerShare},
+		{"share of many requests", routerManyRequests},
+		{"changes under load", routerUnderLoad},
+		{"router started anew", routerRestart},
+		{"Drover started anew", routerDroverRestarts},
 		{"change of weight", routerWeightChange},
 		{"empty canary", routerEmptyCanary},
 		{"closed canary gets nothing", routerClosedCanary},
@@ -82,7 +98,7 @@ func TestRouter(t *testing.T, newHarness func(t *testing.T) RouterHarness) {
 		{"ended context", routerEndedContext},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &routerSuite{RouterHarness: newHarness(t)}
+			s := &routerSuite{RouterHarness: newHarness(t), found: known}
 			if s.Share == nil {
 				s.Share = func(w strategy.Weight) strategy.Weight { return w }
 			}
@@ -90,12 +106,20 @@ func TestRouter(t *testing.T, newHarness func(t *testing.T) RouterHarness) {
 				s.Count = s.Settle
 			}
 			c.test(t, s)
+			last = s
 		})
+	}
+	if path := os.Getenv(tableVariable); path != "" && !t.Failed() && last != nil {
+		known.finest = last.finest().String()
+		writeRow(t, path, known.row(last.RouterHarness))
 	}
 }
 
 // routerSuite is one case under way.
-type routerSuite struct{ RouterHarness }
+type routerSuite struct {
+	RouterHarness
+	found *found
+}
 
 // settles bounds how often a split that was applied is looked for.
 const settles = 100

@@ -60,6 +60,17 @@ func TestRouter(t *testing.T) {
 			},
 			Copied:  func(e strategy.Endpoint) int { return int(servers[e].copied.Load()) },
 			NewUser: func() func(string) string { return f.user(t) },
+			Edge:    strings.TrimPrefix(f.traffic.URL, "http://"),
+			Again: func() reconcile.Router {
+				again, err := proxy.NewClient(proxy.ClientOptions{
+					Router: "edge", Publisher: proxy.NewDirect(f.Proxy), HTTPClient: f.client,
+					Instances: func(context.Context) ([]string, error) { return []string{f.admin.URL}, nil },
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return again
+			},
 			// A request is counted just after its answer was sent.
 			Settle: func() {
 				if !keeps { // Kept connections are under way for good.
