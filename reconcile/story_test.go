@@ -200,6 +200,14 @@ func stories() []story {
 			},
 		},
 		{
+			name: "drained", version: "1.1.0", outcome: strategy.OutcomePromoted, stable: "1.1.0", policy: draining,
+			before: func(w *world) { w.traffic.Connect(checkout, 10, time.Hour) },
+		},
+		{
+			name: "drained and rolled back", version: "1.2.0", outcome: strategy.OutcomeCondemned, stable: "1.0.0", policy: draining,
+			during: inPhase(strategy.Stepping, func(w *world) { w.traffic.Connect(checkout, 20, time.Hour) }),
+		},
+		{
 			name: "counts", version: "1.0.0", outcome: strategy.OutcomePromoted, stable: "1.0.0",
 			begin: func(w *world) {
 				w.repo.commit(person, "Five of them", map[string]string{jobspecPath(checkout): withCount(w.repo.content(jobspecPath(checkout)), "5")})
@@ -210,6 +218,31 @@ func stories() []story {
 		},
 	}
 }
+
+// draining tries a version on copies of requests, and lets open connections end.
+const draining = `policy "standard" {
+  strategy "canary" {
+    weights = ["20%", "100%"]
+    bake    = "4s"
+  }
+  gate "errors" {
+    metric = "error_rate"
+    max    = "1%"
+  }
+  shadow {
+    percent = 5
+    bake    = "4s"
+  }
+  gate "copies" {
+    metric = "error_rate"
+    max    = "50%"
+    on     = "shadow"
+  }
+  traffic {
+    connection_drain = "12s"
+  }
+}
+`
 
 // partial has one canary of three, so that the promotion replaces the others one after the other.
 const partial = `policy "standard" {

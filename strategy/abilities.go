@@ -53,16 +53,7 @@ func (p Plan) On(name string, a Abilities, shares Shares, count int) (Plan, []st
 				g.Name, lacks, router, g.Name))
 		}
 	}
-	if p.Sticky && !a.Sessions {
-		problems = append(problems, fmt.Sprintf("sessions = \"sticky\" asks %s for what it cannot do: leave it out, or name a router that keeps users on their track", router))
-	}
-	if p.Shadow != nil && !a.Copies {
-		problems = append(problems, fmt.Sprintf("shadow asks %s for what it cannot do: leave it out, or name a router that copies requests", router))
-	}
-	if p.Shadow != nil && a.Copies && !a.Copied && len(p.Shadow.Gates) > 0 {
-		problems = append(problems, fmt.Sprintf("gate %q is on copies of requests, and the metrics that count for %s know none: leave that router out of their routers, or remove the gate by gate %q { enabled = false }",
-			p.Shadow.Gates[0].Name, router, p.Shadow.Gates[0].Name))
-	}
+	problems = append(problems, p.lacks(router, a)...)
 	canaries := p.Canaries.For(count, p.Steps)
 	if a.Replicas {
 		fitted, refused := p.byReplicas(router, canaries, count)
@@ -75,6 +66,21 @@ func (p Plan) On(name string, a Abilities, shares Shares, count int) (Plan, []st
 		}
 	}
 	return p, problems
+}
+
+// lacks is what a plan asks for its users and a router cannot do.
+func (p Plan) lacks(router string, a Abilities) (problems []string) {
+	if p.Sticky && !a.Sessions {
+		problems = append(problems, fmt.Sprintf("sessions = \"sticky\" asks %s for what it cannot do: leave it out, or name a router that keeps users on their track", router))
+	}
+	if p.Shadow != nil && !a.Copies {
+		problems = append(problems, fmt.Sprintf("shadow asks %s for what it cannot do: leave it out, or name a router that copies requests", router))
+	}
+	if p.Shadow != nil && a.Copies && !a.Copied && len(p.Shadow.Gates) > 0 {
+		problems = append(problems, fmt.Sprintf("gate %q is on copies of requests, and the metrics that count for %s know none: leave that router out of their routers, or remove the gate by gate %q { enabled = false }",
+			p.Shadow.Gates[0].Name, router, p.Shadow.Gates[0].Name))
+	}
+	return problems
 }
 
 // lacks is what a gate needs and a router does not measure; "" for nothing.
