@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -52,7 +51,7 @@ func New(client *api.Client, options Options) *Cluster {
 		logger:   logTo(options.Logger),
 		services: options.Registrations,
 		read:     map[strategy.JobRef]*readJob{},
-		passing:  passing{last: map[string]time.Time{}},
+		passing:  passing{last: map[string]passed{}},
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 // TestChecksThatCannotBeRead has a client fall silent, and one that never spoke.
 func TestChecksThatCannotBeRead(t *testing.T) {
-	p, now := passing{last: map[string]time.Time{}}, time.Unix(1_000_000, 0)
+	p, now := passing{last: map[string]passed{}}, time.Unix(1_000_000, 0)
 	for _, test := range []struct {
 		alloc      string
 		read, pass bool
@@ -17,8 +17,11 @@ func TestChecksThatCannotBeRead(t *testing.T) {
 		{alloc: "a"},
 		{alloc: "a", read: true, pass: true, want: true},
 		{alloc: "b"},
+		{alloc: "a", after: passedFor + time.Second, want: true}, // Nobody asked meanwhile.
 		{alloc: "a", after: passedFor, want: true},
 		{alloc: "a", after: time.Second},
+		{alloc: "a", read: true, pass: true, want: true},
+		{alloc: "a", after: passedOnce + time.Second},
 		{alloc: "a", read: true, pass: true, want: true},
 		{alloc: "a", read: true},
 		{alloc: "a"}, // The last word was that they fail.
