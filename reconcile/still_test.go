@@ -125,6 +125,7 @@ type still struct {
 	boundary *boundary
 	registry *prometheus.Registry
 	loop     *reconcile.Loop
+	forge    *forge
 	now      time.Time
 }
 
@@ -137,7 +138,7 @@ func stillRelease(name, version string) map[string]string {
 
 func newStill(releases int) *still {
 	s := &still{
-		cluster: &stillCluster{refuses: map[string]bool{}}, boundary: newBoundary(), registry: prometheus.NewRegistry(),
+		cluster: &stillCluster{refuses: map[string]bool{}}, boundary: newBoundary(), registry: prometheus.NewRegistry(), forge: &forge{},
 		now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC),
 	}
 	s.repo = newRepository(func() time.Time { return s.now })
@@ -151,7 +152,7 @@ func newStill(releases int) *still {
 	traffic := boundTraffic{process: p, router: router, meter: router}
 	s.loop = reconcile.New(reconcile.Options{
 		Instance: instance, Repository: boundRepository{p, s.repo}, Load: load, Cluster: boundCluster{p, s.cluster},
-		Routers: map[string]reconcile.Traffic{"": {Router: traffic, Meter: traffic}}, Ledger: boundLedger{p, newLedger()},
+		Routers: map[string]reconcile.Traffic{"": {Router: traffic, Meter: traffic}}, Ledger: boundLedger{p, newLedger()}, Forge: s.forge,
 		Logger: slog.New(slog.DiscardHandler), Registerer: s.registry,
 	})
 	return s
