@@ -102,7 +102,7 @@ func TestTriedBeforehand(t *testing.T) {
 	w := condemned(t)
 	options := w.options()
 	options.Metrics = &counts{world: w, tried: []strategy.Finding{{Code: strategy.FindingUnanswered, Text: "no answer for sum(x)", Remedy: "mend it"}}}
-	options.Routers = map[string]reconcile.Traffic{"": {Router: router{w}, Measured: true, Timed: true}}
+	options.Routers = map[string]reconcile.Traffic{"": {Router: router{w}, Measured: true, Timed: true, Every: time.Hour}}
 	w.loop = reconcile.New(options)
 	w.release(checkout, "1.1.0")
 	previews, err := w.loop.Preview(t.Context(), w.now)
@@ -114,5 +114,8 @@ func TestTriedBeforehand(t *testing.T) {
 		return f.Code == strategy.FindingUnanswered && strings.Contains(f.Text, "sum(x)")
 	}) {
 		t.Errorf("found %v", found)
+	}
+	if !slices.ContainsFunc(found, func(f strategy.Finding) bool { return f.Code == "DRV012" && strings.Contains(f.Text, "1h") }) {
+		t.Errorf("bakes of seconds are not said to be too short for readings an hour apart: %v", found)
 	}
 }
