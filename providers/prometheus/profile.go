@@ -40,19 +40,22 @@ type Profile struct {
 	Lacks string
 }
 
+// probes are paths that no user asks for: checks and scrapes go to every allocation alike, whatever its weight.
+const probes = "/metrics|/health.*|/livez|/readyz|/ready|/ping"
+
 // Profiles are the ones that are shipped, by name.
 func Profiles() map[string]Profile {
 	return map[string]Profile{
 		"prometheus": {
-			Requests: `http_requests_total{alloc_id=~"${allocs}"}`,
+			Requests: `http_requests_total{alloc_id=~"${allocs}",` + unprobed("handler", "route", "path", "endpoint") + `}`,
 			Errors:   map[string]string{"code": "5..", "status": "5..", "status_code": "5.."},
-			Label:    "alloc_id", Latency: `http_request_duration_seconds_bucket{alloc_id=~"${allocs}"}`,
+			Label:    "alloc_id", Latency: `http_request_duration_seconds_bucket{alloc_id=~"${allocs}",` + unprobed("handler", "route", "path", "endpoint") + `}`,
 			Endpoints: []string{"method", "handler", "route", "path", "endpoint"},
 		},
 		"opentelemetry": {
-			Requests: `http_server_request_duration_seconds_count{alloc_id=~"${allocs}"}`,
+			Requests: `http_server_request_duration_seconds_count{alloc_id=~"${allocs}",` + unprobed("http_route") + `}`,
 			Errors:   map[string]string{"http_response_status_code": "5.."},
-			Label:    "alloc_id", Latency: `http_server_request_duration_seconds_bucket{alloc_id=~"${allocs}"}`,
+			Label:    "alloc_id", Latency: `http_server_request_duration_seconds_bucket{alloc_id=~"${allocs}",` + unprobed("http_route") + `}`,
 			Endpoints: []string{"http_request_method", "http_route"},
 		},
 		"drover-proxy": {
@@ -81,6 +84,15 @@ func Profiles() map[string]Profile {
 			Latency:  `envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="${release}-${track}"}`, Unit: time.Millisecond,
 		},
 	}
+}
+
+// unprobed matches what is not a probe by any of these labels, which need not be there.
+func unprobed(labels ...string) string {
+	matchers := make([]string, 0, len(labels))
+	for _, label := range labels {
+		matchers = append(matchers, fmt.Sprintf("%s!~%q", label, probes))
+	}
+	return strings.Join(matchers, ",")
 }
 
 // unfit are profiles that people look for and that cannot be.

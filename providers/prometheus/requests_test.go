@@ -27,7 +27,7 @@ type store struct {
 var (
 	selectorLike = regexp.MustCompile(`^(\w*)\{(.*)\}\[(\d+)s\]$`)
 	countLike    = regexp.MustCompile(`^count\((\w*)\{(.*)\}\)$`)
-	matcherLike  = regexp.MustCompile(`(\w+)(=~|=)"((?:[^"\\]|\\.)*)"`)
+	matcherLike  = regexp.MustCompile(`(\w+)(=~|!~|=)"((?:[^"\\]|\\.)*)"`)
 )
 
 func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -92,10 +92,10 @@ func selected(labels map[string]string, name, matchers string) bool {
 	}
 	for _, m := range matcherLike.FindAllStringSubmatch(matchers, -1) {
 		pattern := regexp.QuoteMeta(m[3])
-		if m[2] == "=~" {
+		if m[2] != "=" {
 			pattern = strings.ReplaceAll(m[3], `\\`, `\`)
 		}
-		if !regexp.MustCompile("^(?:" + pattern + ")$").MatchString(labels[m[1]]) {
+		if regexp.MustCompile("^(?:"+pattern+")$").MatchString(labels[m[1]]) == (m[2] == "!~") {
 			return false
 		}
 	}
@@ -291,13 +291,13 @@ func TestUnknownRequests(t *testing.T) {
 		want  string
 		known bool // the requests are, all the same
 	}{
-		{"no reading of the canary", func(s *store) { s.call(0, "s1", 1, 0, 1) }, `nothing is known of the canary: no series matches http_requests_total{alloc_id=~"c1|c2|s1"}, nor any else its label "alloc_id"`, false},
+		{"no reading of the canary", func(s *store) { s.call(0, "s1", 1, 0, 1) }, `nothing is known of the canary: no series matches http_requests_total{alloc_id=~"c1|c2|s1",handler!~`, false},
 		{"an old reading", func(s *store) { s.call(0, "c1", 1, 0, 1); s.call(-40, "s1", 1, 0, 1) }, "newest reading of the stable is 41s old", false},
 		{"no latencies", func(s *store) {
 			s.put(0, `http_requests_total{alloc_id="c1",code="200"}`, 1)
 			s.put(0, `http_requests_total{alloc_id="s1",code="200"}`, 1)
 			s.put(1, `http_requests_total{alloc_id="c1",code="200"}`, 2)
-		}, "no latencies are known: no series matches http_request_duration_seconds_bucket{alloc_id=~\"c1|c2|s1\"}", true},
+		}, "no latencies are known: no series matches http_request_duration_seconds_bucket{alloc_id=~\"c1|c2|s1\"", true},
 		{"other buckets", func(s *store) {
 			s.call(0, "c1", 1, 0, 1)
 			s.call(0, "s1", 1, 0, 1)
@@ -338,6 +338,7 @@ func TestEndpoints(t *testing.T) {
 			s.put(second, fmt.Sprintf(`http_requests_total{alloc_id="%s",code="200",method="get",handler="/cart"}`, alloc), 10*float64(second))
 			s.put(second, fmt.Sprintf(`http_requests_total{alloc_id="%s",code="500",method="get",handler="/cart"}`, alloc), float64(second))
 			s.put(second, fmt.Sprintf(`http_requests_total{alloc_id="%s",code="200"}`, alloc), float64(second))
+			s.put(second, fmt.Sprintf(`http_requests_total{alloc_id="%s",code="503",handler="/healthz"}`, alloc), 100*float64(second)) // Nobody's request.
 		}
 	}
 	i := requestsAt(6, nil)
