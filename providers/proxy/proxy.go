@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
@@ -165,8 +166,12 @@ func (p *Proxy) apply(splits []strategy.Split) {
 // Splits is what is in effect, as it was given to Set. What the splits point to is shared: callers do not change it.
 func (p *Proxy) Splits() []strategy.Split { return slices.Clone(p.table.Load().splits) }
 
-// Close ends the copies of requests that are under way, and closes idle connections to endpoints. Stop serving first.
+// Close cuts what is still open: long-lived connections, copies of requests that are under way, and idle connections to
+// endpoints. Stop serving first.
 func (p *Proxy) Close() {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	p.sockets.end(now)
 	p.copies.end()
 	p.upstream.closeIdle()
 }
