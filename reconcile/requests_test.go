@@ -3,23 +3,28 @@ package reconcile_test
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
 
 // tally counts requests to Nomad.
 type tally struct {
-	next       http.RoundTripper
+	next http.RoundTripper
+
+	mu         sync.Mutex
 	requests   int
 	registered int // requests until the first registration, that one included
 }
 
 // RoundTrip counts.
 func (c *tally) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.mu.Lock()
 	c.requests++
 	if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/jobs") && c.registered == 0 {
 		c.registered = c.requests
 	}
+	c.mu.Unlock()
 	return c.next.RoundTrip(r)
 }
 
