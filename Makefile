@@ -129,7 +129,7 @@ bench: need-git need-wrk need-nginx $(BIN)/nomad ## Run the benchmarks: the quic
 	@cd integration && DROVER_NOMAD=$(BIN)/nomad go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./...
 
 .PHONY: bench-judge
-bench-judge: ## Compare the judgement with threshold rules on simulated traffic; writes the table of docs/judgement.md
+bench-judge: ## Compare the judgement with threshold rules on simulated traffic; writes the tables and pictures of docs/judgement.md
 	@go test ./strategy/judge -count=1 -timeout 30m -run '^TestComparison$$' -compare $(CURDIR)/docs/judgement.md
 
 .PHONY: router-table

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -24,8 +25,11 @@ const (
 
 var compareWeights = []float64{0.01, 0.05, 0.10, 0.25, 0.50, 1}
 
-// reading is what both tracks counted in 15 seconds.
-type reading struct{ canary, stable judge.Counts }
+// reading is what both tracks counted in 15 seconds: requests that failed, or how many took how long.
+type reading struct {
+	canary, stable judge.Counts
+	times          struct{ canary, stable histogram }
+}
 
 // rule looks at all readings so far, the newest last; stepEnd tells whether a step ends with it. It tells whether to roll back.
 type rule func(seen []reading, stepEnd bool) bool
@@ -45,27 +49,35 @@ func ours(limit, burst float64) rule {
 	}
 }
 
-// minutely is the readings of the newest minute, when one is over.
-func minutely(seen []reading) (judge.Counts, bool) {
-	const reads = 4
-	if len(seen)%reads != 0 {
-		return judge.Counts{}, false
+// sum is several readings in one.
+func sum(readings []reading) reading {
+	var all reading
+	for _, r := range readings {
+		all.canary, all.stable = plus(all.canary, r.canary), plus(all.stable, r.stable)
+		all.times.canary.add(r.times.canary)
+		all.times.stable.add(r.times.stable)
 	}
-	var sum judge.Counts
-	for _, r := range seen[len(seen)-reads:] {
-		sum.Exposure += r.canary.Exposure
-		sum.Events += r.canary.Events
-	}
-	return sum, true
+	return all
 }
 
-// threshold is a success rate below 99% in a minute, more than so many times in the whole rollout. Without data a minute
-// fails where noData says so.
-func threshold(failures int, noData bool) rule {
+func plus(a, b judge.Counts) judge.Counts {
+	return judge.Counts{Exposure: a.Exposure + b.Exposure, Events: a.Events + b.Events, Over: a.Over + b.Over}
+}
+
+// asked tells whether the canary had requests.
+func (r reading) asked() bool { return r.canary.Exposure > 0 || r.times.canary.total() > 0 }
+
+// perMinute is how many readings a minute has.
+const perMinute = int(time.Minute / readEvery)
+
+// threshold is a limit that the canary breaks in a minute, more than so many times in the whole rollout. Without data a
+// minute fails where noData says so.
+func threshold(failures int, noData bool, breaks func(minute reading) bool) rule {
 	failed := 0
 	return func(seen []reading, _ bool) bool {
-		if minute, over := minutely(seen); over {
-			if (minute.Exposure == 0 && noData) || minute.Events > 0.01*minute.Exposure {
+		if len(seen)%perMinute == 0 {
+			minute := sum(seen[len(seen)-perMinute:])
+			if (!minute.asked() && noData) || (minute.asked() && breaks(minute)) {
 				failed++
 			}
 		}
@@ -73,22 +85,20 @@ func threshold(failures int, noData bool) rule {
 	}
 }
 
-// kayenta is a Mann-Whitney test at 98% of the error rates of each minute, at the end of every step, on all minutes so far: high
+// failsOften is a success rate below 99%.
+func failsOften(minute reading) bool { return minute.canary.Events > 0.01*minute.canary.Exposure }
+
+// kayenta is a Mann-Whitney test at 98% of what each minute shows, at the end of every step, on all minutes so far: high
 // when the lower end of the confidence interval of the shift exceeds a quarter of the shift.
-func kayenta() rule {
+func kayenta(value func(minute reading) (canary, stable float64)) rule {
 	return func(seen []reading, stepEnd bool) bool {
 		if !stepEnd {
 			return false
 		}
 		var canary, stable []float64
-		for i := 4; i <= len(seen); i += 4 {
-			var c, s judge.Counts
-			for _, r := range seen[i-4 : i] {
-				c.Exposure, c.Events = c.Exposure+r.canary.Exposure, c.Events+r.canary.Events
-				s.Exposure, s.Events = s.Exposure+r.stable.Exposure, s.Events+r.stable.Events
-			}
-			if c.Exposure > 0 && s.Exposure > 0 {
-				canary, stable = append(canary, c.Rate()), append(stable, s.Rate())
+		for i := perMinute; i <= len(seen); i += perMinute {
+			if c, s := value(sum(seen[i-perMinute : i])); !math.IsNaN(c) && !math.IsNaN(s) {
+				canary, stable = append(canary, c), append(stable, s)
 			}
 		}
 		var shifts []float64
@@ -107,25 +117,39 @@ func kayenta() rule {
 	}
 }
 
-// contender is a way to judge.
-type contender struct {
-	name string
-	make func(s setting, rng *rand.Rand) rule
+// errorRates are those of both tracks; not a number where nobody asked.
+func errorRates(minute reading) (canary, stable float64) {
+	rate := func(c judge.Counts) float64 { return c.Events / c.Exposure }
+	return rate(minute.canary), rate(minute.stable)
 }
 
-func contenders() []contender {
-	return []contender{
+// traffic is one kind of it, with what is wrong with the canary.
+type traffic interface {
+	fmt.Stringer
+	play(rng *rand.Rand) []reading
+	bad(r reading) float64 // requests to the canary that users had more trouble with than usual
+	seed() (uint64, uint64)
+}
+
+// contender is a way to judge.
+type contender[T traffic] struct {
+	name string
+	make func(of T, rng *rand.Rand) rule
+}
+
+func contenders() []contender[setting] {
+	return []contender[setting]{
 		{"Drover, 1.5x", func(setting, *rand.Rand) rule { return ours(0, 0) }},
 		{"Drover, 1.5x, bursts measured", func(s setting, rng *rand.Rand) rule { return ours(0, s.measured(rng)) }},
 		{"Drover, 1.5x and max at 2x of the base", func(s setting, _ *rand.Rand) rule { return ours(2*s.base, 0) }},
-		{"below 99% in 5 minutes in all (Flagger)", func(setting, *rand.Rand) rule { return threshold(4, true) }},
-		{"below 99% in 1 minute (Argo Rollouts, failureLimit 0)", func(setting, *rand.Rand) rule { return threshold(0, false) }},
-		{"below 99% in 4 minutes (Argo Rollouts, failureLimit 3)", func(setting, *rand.Rand) rule { return threshold(3, false) }},
-		{"Mann-Whitney 98% at each step (Kayenta)", func(setting, *rand.Rand) rule { return kayenta() }},
+		{"below 99% in 5 minutes in all (Flagger)", func(setting, *rand.Rand) rule { return threshold(4, true, failsOften) }},
+		{"below 99% in 1 minute (Argo Rollouts, failureLimit 0)", func(setting, *rand.Rand) rule { return threshold(0, false, failsOften) }},
+		{"below 99% in 4 minutes (Argo Rollouts, failureLimit 3)", func(setting, *rand.Rand) rule { return threshold(3, false, failsOften) }},
+		{"Mann-Whitney 98% at each step (Kayenta)", func(setting, *rand.Rand) rule { return kayenta(errorRates) }},
 	}
 }
 
-// setting is one kind of traffic.
+// setting is traffic of which requests fail.
 type setting struct {
 	rps, base float64
 	effect    float64 // the canary's rate by the base rate; +Inf: all fail
@@ -133,6 +157,26 @@ type setting struct {
 }
 
 func (s setting) canary() float64 { return math.Min(1, s.base*s.effect) }
+
+func (s setting) String() string {
+	what := fmt.Sprintf("x%g", s.effect)
+	switch {
+	case s.effect == 1:
+		what = "**healthy**"
+	case math.IsInf(s.effect, 1):
+		what = "all fail"
+	}
+	if s.burst > 1 {
+		what += fmt.Sprintf(", %g at a time", s.burst)
+	}
+	return fmt.Sprintf("%g, %g%%, %s", s.rps, s.base*100, what)
+}
+
+func (s setting) seed() (uint64, uint64) {
+	return uint64(s.rps), uint64(s.base*1e6 + min(s.effect, 1e3)*1e3 + s.burst)
+}
+
+func (s setting) bad(r reading) float64 { return r.canary.Events - s.base*r.canary.Exposure }
 
 // measured is how errors come, as it is read from an hour of eight allocations of the stable before the rollout.
 func (s setting) measured(rng *rand.Rand) float64 {
@@ -162,35 +206,36 @@ func (s setting) play(rng *rand.Rand) []reading {
 		for range readsPerStep {
 			n := s.rps * readEvery.Seconds()
 			c := events(rng, 2*n*w, 0.5) // By chance, so that a canary may be asked by nobody.
-			seen = append(seen, reading{count(c, s.canary()), count(n*(1-w), s.base)})
+			seen = append(seen, reading{canary: count(c, s.canary()), stable: count(n*(1-w), s.base)})
 		}
 	}
 	return seen
 }
 
-// result is how a rule did in a setting.
+// result is how a rule did with a kind of traffic.
 type result struct {
 	rolledBack float64 // share of rollouts
 	minutes    float64 // median, of those
-	excess     float64 // mean errors above what the base rate would have made
+	bad        float64 // mean requests that users had more trouble with than usual
 }
 
 func (r result) String() string {
 	if r.rolledBack == 0 {
-		return fmt.Sprintf("0%% / - / %.0f", r.excess)
+		return fmt.Sprintf("0%% / - / %.0f", r.bad)
 	}
-	return fmt.Sprintf("%.3g%% / %.3g / %.0f", r.rolledBack*100, r.minutes, r.excess)
+	return fmt.Sprintf("%.3g%% / %.3g / %.0f", r.rolledBack*100, r.minutes, r.bad)
 }
 
-func compare(c contender, s setting, runs int) result {
-	rng := rand.New(rand.NewPCG(uint64(s.rps), uint64(s.base*1e6+s.effect*1e3+s.burst)))
-	past := rand.New(rand.NewPCG(uint64(s.rps), uint64(s.base*1e6))) // Of its own, so that all contenders see the same rollouts.
+func compare[T traffic](c contender[T], of T, runs int) result {
+	a, b := of.seed()
+	rng := rand.New(rand.NewPCG(a, b))
+	past := rand.New(rand.NewPCG(b, a)) // Of its own, so that all contenders see the same rollouts.
 	var ended []float64
-	excess := 0.0
+	bad := 0.0
 	for range runs {
-		judgeNow, all := c.make(s, past), s.play(rng)
+		judgeNow, all := c.make(of, past), of.play(rng)
 		for i := range all {
-			excess += all[i].canary.Events - s.base*all[i].canary.Exposure
+			bad += of.bad(all[i])
 			if judgeNow(all[:i+1], (i+1)%readsPerStep == 0) {
 				ended = append(ended, float64(i+1)*readEvery.Minutes())
 				break
@@ -198,11 +243,41 @@ func compare(c contender, s setting, runs int) result {
 		}
 	}
 	slices.Sort(ended)
-	r := result{rolledBack: float64(len(ended)) / float64(runs), excess: max(0, excess/float64(runs))}
+	r := result{rolledBack: float64(len(ended)) / float64(runs), bad: max(0, bad/float64(runs))}
 	if len(ended) > 0 {
 		r.minutes = ended[len(ended)/2]
 	}
 	return r
+}
+
+// comparison is every contender on every kind of traffic: a row of results for each of those.
+func comparison[T traffic](all []contender[T], kinds []T) [][]result {
+	const runs = 300
+	rows := make([][]result, len(kinds))
+	for i, of := range kinds {
+		for _, c := range all {
+			rows[i] = append(rows[i], compare(c, of, runs))
+		}
+	}
+	return rows
+}
+
+// table is a comparison for the manual.
+func table[T traffic](title string, all []contender[T], kinds []T, rows [][]result) string {
+	head, rule := "| "+title+" |", "| --- |"
+	for _, c := range all {
+		head, rule = head+" "+c.name+" |", rule+" --- |"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n%s\n", head, rule)
+	for i, of := range kinds {
+		fmt.Fprintf(&b, "| %s |", of)
+		for _, r := range rows[i] {
+			fmt.Fprintf(&b, " %s |", r)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
 }
 
 func settings() []setting {
@@ -222,7 +297,8 @@ func settings() []setting {
 	return all
 }
 
-// TestComparison holds the promise that the manual makes, on a few settings, and with -compare writes all of its tables.
+// TestComparison holds the promise that the manual makes, on a few settings, and with -compare writes all of its tables
+// and pictures.
 func TestComparison(t *testing.T) {
 	if *compareTo == "" {
 		healthy := compare(contenders()[0], setting{200, 0.01, 1, 1}, 60)
@@ -230,44 +306,33 @@ func TestComparison(t *testing.T) {
 		if healthy.rolledBack > 0.1 || failing.rolledBack < 0.9 {
 			t.Errorf("healthy: %s, ten times worse: %s", healthy, failing)
 		}
+		usual := compare(slowContenders()[0], slowdown{200, 1}, 60)
+		slow := compare(slowContenders()[0], slowdown{200, 1.5}, 60)
+		if usual.rolledBack > 0.1 || slow.rolledBack < 0.9 {
+			t.Errorf("as fast as usual: %s, half as slow again: %s", usual, slow)
+		}
 		return
 	}
-	const runs = 300
-	var b strings.Builder
-	for _, s := range settings() {
-		what := fmt.Sprintf("x%g", s.effect)
-		if math.IsInf(s.effect, 1) {
-			what = "all fail"
-		}
-		if s.effect == 1 {
-			what = "**healthy**"
-		}
-		if s.burst > 1 {
-			what += fmt.Sprintf(", %g at a time", s.burst)
-		}
-		fmt.Fprintf(&b, "| %g, %g%%, %s |", s.rps, s.base*100, what)
-		for _, c := range contenders() {
-			fmt.Fprintf(&b, " %s |", compare(c, s, runs))
-		}
-		b.WriteString("\n")
-	}
-	head := "| requests/s, base, canary |"
-	rule := "| --- |"
-	for _, c := range contenders() {
-		head, rule = head+" "+c.name+" |", rule+" --- |"
-	}
-	table := head + "\n" + rule + "\n" + b.String()
-	fmt.Print(table)
-	text, err := os.ReadFile(*compareTo)
+	errorRows, slowRows := comparison(contenders(), settings()), comparison(slowContenders(), slowdowns())
+	write(t, *compareTo, "errors", table("requests/s, base, canary", contenders(), settings(), errorRows))
+	write(t, *compareTo, "latency", table("requests/s, canary", slowContenders(), slowdowns(), slowRows))
+	drawComparisons(t, filepath.Dir(*compareTo), errorRows, slowRows)
+}
+
+// write puts a table into its place on a page of the manual.
+func write(t *testing.T, page, name, table string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, rest, found := strings.Cut(string(text), "<!-- table -->\n")
-	_, after, closed := strings.Cut(rest, "<!-- end -->\n")
+	begin, end := "<!-- "+name+" -->\n", "<!-- end of "+name+" -->\n"
+	before, rest, found := strings.Cut(string(text), begin)
+	_, after, closed := strings.Cut(rest, end)
 	if !found || !closed {
-		t.Fatalf("%s has no place for the table", *compareTo)
+		t.Fatalf("%s has no place for the table of %s", page, name)
 	}
-	if err := os.WriteFile(*compareTo, []byte(before+"<!-- table -->\n"+table+"<!-- end -->\n"+after), 0o644); err != nil { //nolint:gosec // A page of the manual.
+	if err := os.WriteFile(page, []byte(before+begin+table+end+after), 0o644); err != nil { //nolint:gosec // A page of the manual.
 		t.Fatal(err)
 	}
 }
