@@ -20,6 +20,7 @@ type counts struct {
 	before    map[strategy.Track]strategy.Counters
 	since     time.Time
 	tried     []strategy.Finding
+	rps       float64 // that Try says
 }
 
 // Measure answers with what was counted since it was asked first.
@@ -53,7 +54,9 @@ func (c *counts) Measure(ctx context.Context, i strategy.Inquiry) (strategy.Samp
 }
 
 // Try finds what it was told to.
-func (c *counts) Try(context.Context, strategy.Inquiry) []strategy.Finding { return c.tried }
+func (c *counts) Try(context.Context, strategy.Inquiry) ([]strategy.Finding, float64) {
+	return slices.Clone(c.tried), c.rps
+}
 
 // TestMetricsCountInPlaceOfARouter: where a router has no meter and the metrics count, they decide alone: a good version is
 // promoted, a bad one rolled back, and while they do not answer a rollout holds and says why.
@@ -101,7 +104,7 @@ func TestMetricsCountInPlaceOfARouter(t *testing.T) {
 func TestTriedBeforehand(t *testing.T) {
 	w := condemned(t)
 	options := w.options()
-	options.Metrics = &counts{world: w, tried: []strategy.Finding{{Code: strategy.FindingUnanswered, Text: "no answer for sum(x)", Remedy: "mend it"}}}
+	options.Metrics = &counts{world: w, rps: 0.01, tried: []strategy.Finding{{Code: strategy.FindingUnanswered, Text: "no answer for sum(x)", Remedy: "mend it"}}}
 	options.Routers = map[string]reconcile.Traffic{"": {Router: router{w}, Measured: true, Timed: true, Every: time.Hour}}
 	w.loop = reconcile.New(options)
 	w.release(checkout, "1.1.0")
@@ -117,5 +120,8 @@ func TestTriedBeforehand(t *testing.T) {
 	}
 	if !slices.ContainsFunc(found, func(f strategy.Finding) bool { return f.Code == "DRV012" && strings.Contains(f.Text, "1h") }) {
 		t.Errorf("bakes of seconds are not said to be too short for readings an hour apart: %v", found)
+	}
+	if !slices.ContainsFunc(found, func(f strategy.Finding) bool { return f.Code == "DRV018" }) {
+		t.Errorf("a request in a hundred seconds, as the metrics count, is not said to be too few: %v", found)
 	}
 }

@@ -133,8 +133,8 @@ func (l *Loop) foresee(ctx context.Context, r strategy.Rollout, o strategy.Obser
 	if p.Starts() && o.Desired != nil {
 		p.Warnings = append(p.Warnings, p.Next.Caveats(*o.Desired, o.Cluster)...)
 		l.foreseeTraffic(&p)
-		p.Findings = l.findings(ctx, &p)
-		l.tryMetrics(ctx, &p, now)
+		tried, rps := l.tryMetrics(ctx, &p, now)
+		p.Findings = append(l.findings(ctx, &p, rps), tried...)
 		l.askNomad(ctx, &p)
 	}
 	switch {
@@ -163,8 +163,8 @@ func (l *Loop) foreseeTraffic(p *Preview) {
 }
 
 // findings is what is to be said about a rollout that would begin, by the traffic that the release has.
-func (l *Loop) findings(ctx context.Context, p *Preview) []strategy.Finding {
-	around := strategy.Surroundings{}
+func (l *Loop) findings(ctx context.Context, p *Preview, rps float64) []strategy.Finding {
+	around := strategy.Surroundings{RPS: rps}
 	traffic, err := l.router(p.Next.Canary.Router)
 	if err == nil && traffic.Meter != nil && p.Next.Phase == strategy.Placing {
 		if sample, err := traffic.Meter.Sample(ctx, p.Release); err == nil {
@@ -182,22 +182,23 @@ func (l *Loop) findings(ctx context.Context, p *Preview) []strategy.Finding {
 	return d.Findings(around)
 }
 
-// tryMetrics has the metrics answer for what is live what gates are going to ask.
-func (l *Loop) tryMetrics(ctx context.Context, p *Preview, now time.Time) {
+// tryMetrics has the metrics answer for what is live what gates are going to ask. It returns what is to be said of that, and
+// the requests a second that they count where the router does not; 0 when they do not.
+func (l *Loop) tryMetrics(ctx context.Context, p *Preview, now time.Time) (said []strategy.Finding, rps float64) {
 	trier, can := l.opts.Metrics.(Trier)
 	traffic, err := l.router(p.Next.Canary.Router)
 	if !can || err != nil {
-		return
+		return nil, 0
 	}
 	inquiry, asks := p.Next.Rehearsal(p.Live, now, traffic.Measured)
 	if !asks {
-		return
+		return nil, 0
 	}
-	for _, f := range trier.Try(ctx, inquiry) {
-		if _, accepted := p.Desired.Release.Plan.Accepted[f.Code]; !accepted {
-			p.Findings = append(p.Findings, f)
-		}
-	}
+	found, rps := trier.Try(ctx, inquiry)
+	return slices.DeleteFunc(found, func(f strategy.Finding) bool {
+		_, accepted := p.Desired.Release.Plan.Accepted[f.Code]
+		return accepted
+	}), rps
 }
 
 // askNomad has Nomad say what the rollout that would begin would change.

@@ -176,8 +176,9 @@ type Metrics interface {
 
 // Trier is what Metrics can do that says beforehand which gates would get no answer.
 type Trier interface {
-	// Try asks what an inquiry asks of its stable track, counting nothing.
-	Try(ctx context.Context, inquiry strategy.Inquiry) []strategy.Finding
+	// Try asks what an inquiry asks of its stable track, counting nothing. Where the inquiry wants requests it also says how
+	// many a second the track gets now; 0 is not known.
+	Try(ctx context.Context, inquiry strategy.Inquiry) (found []strategy.Finding, rps float64)
 }
 
 // Ledger keeps one record a release, with compare-and-set.

@@ -139,7 +139,7 @@ func TestManualGates(t *testing.T) {
 			t.Errorf("%q counts a share of %.4f, want %.4f", gate, got, want)
 		}
 	}
-	if found := meter.Try(t.Context(), strategy.Inquiry{Now: time.Now(), Stable: []string{"s1"}, Gates: plan.Asking(), Requests: true, Latency: true}); len(found) > 0 {
+	if found, _ := meter.Try(t.Context(), strategy.Inquiry{Now: time.Now(), Stable: []string{"s1"}, Gates: plan.Asking(), Requests: true, Latency: true}); len(found) > 0 {
 		t.Errorf("tried on stable: %v", found)
 	}
 }

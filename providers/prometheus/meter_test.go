@@ -194,7 +194,8 @@ func TestTry(t *testing.T) {
 	i := inquiry(0, failures, queue, cpu)
 	i.Canary = nil
 	var got []string
-	for _, f := range meterOf(t, s, nil).Try(t.Context(), i) {
+	found, _ := meterOf(t, s, nil).Try(t.Context(), i)
+	for _, f := range found {
 		if f.Code != strategy.FindingUnanswered || f.Remedy == "" {
 			t.Errorf("got %+v", f)
 		}
@@ -211,7 +212,7 @@ func TestTry(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	s.answers = map[string]string{"": one("1")}
-	if got := meterOf(t, s, nil).Try(t.Context(), i); got != nil {
+	if got, _ := meterOf(t, s, nil).Try(t.Context(), i); got != nil {
 		t.Errorf("everything is answered, got %v", got)
 	}
 	p, err := prometheus.Named("haproxy", "")
@@ -219,9 +220,14 @@ func TestTry(t *testing.T) {
 		t.Fatal(err)
 	}
 	i.Gates, i.Requests, s.answers = nil, true, nil
-	counted := meterOf(t, s, func(c *prometheus.Config) { c.Profile = &p }).Try(t.Context(), i)
-	if len(counted) != 1 || !strings.Contains(counted[0].Text, `server=~"(stable|canary)-(s1)"`) {
+	meter := meterOf(t, s, func(c *prometheus.Config) { c.Profile = &p })
+	counted, rps := meter.Try(t.Context(), i)
+	if len(counted) != 1 || rps != 0 || !strings.Contains(counted[0].Text, `server=~"(stable|canary)-(s1)"`) {
 		t.Errorf("got %v", counted)
+	}
+	s.answers = map[string]string{"count(": one("2"), "sum(rate(": one("40")}
+	if counted, rps = meter.Try(t.Context(), i); len(counted) > 0 || rps != 40 {
+		t.Errorf("got %v and %v requests a second, want 40", counted, rps)
 	}
 }
 

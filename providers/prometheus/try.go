@@ -13,16 +13,15 @@ import (
 const tried = 5 * time.Minute
 
 // Try asks of the stable track what gates are going to ask, and finds what gets no answer: with a release under way it would
-// hold it. It counts nothing.
-func (m *Meter) Try(ctx context.Context, i strategy.Inquiry) []strategy.Finding {
+// hold it. It counts nothing, but says how many requests a second stable gets where it is asked for requests; 0 is not known.
+func (m *Meter) Try(ctx context.Context, i strategy.Inquiry) (found []strategy.Finding, rps float64) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	var found []strategy.Finding
 	say := func(remedy, text string, args ...any) {
 		found = append(found, strategy.Finding{Code: strategy.FindingUnanswered, Text: fmt.Sprintf(text, args...), Remedy: remedy})
 	}
 	if i.Requests && m.profile != nil {
-		m.tryProfile(ctx, i, say)
+		rps = m.tryProfile(ctx, i, say)
 	}
 	for _, g := range i.Gates {
 		for _, query := range queriesOf(g) {
@@ -38,7 +37,7 @@ func (m *Meter) Try(ctx context.Context, i strategy.Inquiry) []strategy.Finding 
 			}
 		}
 	}
-	return found
+	return found, rps
 }
 
 // remedyOf is what helps a gate that gets no answer.
@@ -60,8 +59,8 @@ func queriesOf(g strategy.Gate) []string {
 	return []string{g.Query.Text}
 }
 
-// tryProfile looks whether requests and latencies of stable are found.
-func (m *Meter) tryProfile(ctx context.Context, i strategy.Inquiry, say func(remedy, text string, args ...any)) {
+// tryProfile looks whether requests and latencies of stable are found, and how many requests there are.
+func (m *Meter) tryProfile(ctx context.Context, i strategy.Inquiry, say func(remedy, text string, args ...any)) (rps float64) {
 	t := (&tally{}).list(i)
 	selectors := []string{m.profile.Requests}
 	if i.Latency {
@@ -79,8 +78,11 @@ func (m *Meter) tryProfile(ctx context.Context, i strategy.Inquiry, say func(rem
 		case !found || n == 0:
 			say("see that Prometheus reads what the profile of drover.hcl is about, and that its labels are as expected",
 				"no requests of stable are found, so that nothing could be judged: %s", rendered)
+		case selector == m.profile.Requests:
+			rps, _, _ = m.ask(ctx, "sum(rate("+rendered+"["+seconds(tried)+"]))", i.Stable, 0, i.Now)
 		}
 	}
+	return rps
 }
 
 // rendered is a query as it is asked.
