@@ -43,3 +43,14 @@ func Unused(tree strategy.Tree) []Stray {
 	slices.SortFunc(strays, func(a, b Stray) int { return cmp.Or(cmp.Compare(a.Path, b.Path), a.Line-b.Line) })
 	return strays
 }
+
+// Strays is Unused for those who have a list of findings: each names the file.
+func Strays(tree strategy.Tree) []strategy.Finding {
+	var found []strategy.Finding
+	for _, s := range Unused(tree) {
+		f := s.Finding
+		f.Text = s.Path + ": " + f.Text
+		found = append(found, f)
+	}
+	return found
+}

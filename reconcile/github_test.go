@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/drover-dev/drover/policies"
 	"github.com/drover-dev/drover/providers/git"
 	"github.com/drover-dev/drover/providers/github"
 	"github.com/drover-dev/drover/providers/github/githubtest"
@@ -67,7 +68,7 @@ func (s *shop) restart() {
 	}
 	traffic := boundTraffic{process: s.process, router: router{s.world}, meter: meter{s.world}}
 	s.loop = reconcile.New(reconcile.Options{
-		Instance: instance, Poll: 5 * time.Second, Repository: repository, Load: load,
+		Instance: instance, Poll: 5 * time.Second, Repository: repository, Load: load, Strays: policies.Strays,
 		Cluster: boundCluster{s.process, nomad.New(s.client, nomad.Options{Instance: instance, Logger: slog.New(slog.DiscardHandler)})},
 		Routers: map[string]reconcile.Traffic{"": {Router: traffic, Meter: traffic}},
 		Ledger:  boundLedger{s.process, s.ledger}, Bookmark: boundBookmark{s.process, s.ledger}, Forge: forge, Prober: prober{s.world}, PlanForks: s.planForks,

@@ -23,6 +23,7 @@ type Options struct {
 
 	Repository Repository
 	Load       Loader
+	Strays     func(tree strategy.Tree) []strategy.Finding // what is to be said of files that no release has to do with; may be nil
 	Cluster    Cluster
 	Metrics    Metrics            // nil: gates with queries of their own are refused
 	Routers    map[string]Traffic // by the name that releases use; "" is the default

@@ -46,13 +46,17 @@ func TestPlanOnPullRequests(t *testing.T) {
 	page, pageHead := s.branch("page", providertest.Files{"README.md": "about\n"})
 	bad, badHead := s.branch("bad", providertest.Files{releasePath(checkout): strings.Replace(releaseText(checkout, "1.1.0", ""), checkout+".nomad.hcl", "gone.nomad.hcl", 1)})
 	spec, specHead := s.branch("spec", providertest.Files{jobspecPath(checkout): "job \"checkout-api\" {\n  grup \"api\" {}\n}\n"})
-	for _, sha := range []string{goodHead, pageHead, badHead, specHead} {
+	_, strayHead := s.branch("stray", providertest.Files{"policies/lost.hcl": "policy \"lost\" {\n  strategy \"canary\" {\n    weights = [5, 100]\n    bake = \"1m\"\n  }\n}\n"})
+	for _, sha := range []string{goodHead, pageHead, badHead, specHead, strayHead} {
 		s.looked(sha)
 	}
 	if got, want := s.planned(goodHead), "success: checkout-api 1.0.0 -> 1.1.0, canary 20-100, about 8 s; DRV013"; got != want {
 		t.Errorf("the plan is %q, want %q", got, want)
 	}
 	if got, want := s.planned(pageHead), "success: no release changes"; got != want {
+		t.Errorf("the plan is %q, want %q", got, want)
+	}
+	if got, want := s.planned(strayHead), "success: no release changes; DRV023"; got != want {
 		t.Errorf("the plan is %q, want %q", got, want)
 	}
 	if got := s.planned(badHead); !strings.HasPrefix(got, "failure: releases/checkout-api/release.hcl:3: Missing file") {

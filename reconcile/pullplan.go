@@ -27,11 +27,12 @@ type pullPlan struct {
 	pull      strategy.Pull
 	changes   []pullChange
 	mistakes  []strategy.Mistake
-	unread    string   // why the jobspecs were not asked for; "" when they were
-	away      bool     // they will be, when Nomad answers
-	joined    []string // files that the branch changed too, which a merge makes one of
-	conflicts []string // those of which it cannot
-	peak      int      // allocations more than now, when everything that begins is at its peak
+	unread    string             // why the jobspecs were not asked for; "" when they were
+	away      bool               // they will be, when Nomad answers
+	joined    []string           // files that the branch changed too, which a merge makes one of
+	conflicts []string           // those of which it cannot
+	strays    []strategy.Finding // of files that no release has to do with any more
+	peak      int                // allocations more than now, when everything that begins is at its peak
 }
 
 // pullChange is what becomes of one release.
@@ -73,6 +74,10 @@ func (l *Loop) planOf(ctx context.Context, refs Refs, head strategy.Commit, p st
 		return plan, nil
 	}
 	plan.compare(b, changed, l.opts.Load, tree)
+	if l.opts.Strays != nil && plan.mayStray(b, changed) {
+		before := l.opts.Strays(b.tree)
+		plan.strays = slices.DeleteFunc(l.opts.Strays(tree), func(f strategy.Finding) bool { return slices.Contains(before, f) })
+	}
 	for i := range plan.changes {
 		plan.changes[i].stand = l.standOf(plan.changes[i].release)
 	}
@@ -212,6 +217,13 @@ func (plan *pullPlan) compare(b *base, changed []string, load Loader, tree strat
 		}
 	}
 	slices.SortFunc(plan.changes, func(a, b pullChange) int { return strings.Compare(a.release, b.release) })
+}
+
+// mayStray tells whether anything else than a release may have lost, or not found, a release that refers to it.
+func (plan *pullPlan) mayStray(b *base, changed []string) bool {
+	return scopeOf(b, changed).wide || slices.ContainsFunc(plan.changes, func(c pullChange) bool {
+		return c.from == nil || c.to == nil || c.from.Policy != c.to.Policy
+	})
 }
 
 // scope is which releases a change of files may change.

@@ -77,6 +77,9 @@ func (plan *pullPlan) codes() string {
 			all = append(all, f.Code)
 		}
 	}
+	for _, f := range plan.strays {
+		all = append(all, f.Code)
+	}
 	slices.Sort(all)
 	all = slices.Compact(all)
 	if n := len(all) - maxCodes; n > 0 {
@@ -200,6 +203,9 @@ func (plan *pullPlan) remark() string {
 	}
 	for _, c := range plan.changes[:min(len(plan.changes), maxShown)] {
 		c.writeDetails(&b)
+	}
+	for _, f := range plan.strays[:min(len(plan.strays), maxShown)] {
+		fmt.Fprintf(&b, "⚠ %s: %s. To mend it, %s. To accept it, write `accept = { %s = \"why\" }` there.\n\n", f.Code, plain(f.Text), plain(f.Remedy), f.Code)
 	}
 	return strings.TrimRight(b.String(), "\n")
 }

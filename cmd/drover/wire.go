@@ -53,7 +53,7 @@ func wire(c *config, logger *slog.Logger, registry prometheus.Registerer) (recon
 		return reconcile.Options{}, err
 	}
 	options := reconcile.Options{
-		Metrics: metrics, Instance: c.Instance, Poll: c.Git.poll, Repository: repository, Load: loader(c.Git.Path),
+		Metrics: metrics, Instance: c.Instance, Poll: c.Git.poll, Repository: repository, Load: loader(c.Git.Path), Strays: policies.Strays,
 		Cluster: nomad.New(client, nomad.Options{Instance: c.Instance, Namespace: c.Nomad.Namespace, Registrations: anyStatic(routers), Logger: logger}),
 		Routers: routers, Ledger: ledger, Bookmark: ledger, Prober: probe.New(probe.Options{Logger: logger}),
 		Limits: c.limits(), Prune: c.Prune, Logger: logger, Registerer: registry,
