@@ -143,7 +143,7 @@ func TestScaledJob(t *testing.T) {
 	old := s.allocs()
 
 	s.commit("1.1.0", quick.blueGreen("5s"))
-	contains(t, "drover plan", s.drive(planChanges, "plan", s.name), "scaling")
+	contains(t, "drover plan", s.drive(planChanges, "plan", s.name), "DRV021: Nomad refuses to scale group \"api\"")
 	s.stands("1.1.0")
 	four := 4
 	if _, _, err := s.jobs().Scale(s.name, "api", &four, "by hand", false, nil, nil); err == nil {
