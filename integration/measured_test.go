@@ -119,7 +119,7 @@ func TestPrometheusDecides(t *testing.T) {
 	}
 	s.drover.kill()
 	s.drover.start()
-	s.staysPut(5 * time.Second)
+	s.staysPut(35 * time.Second) // With what the kill took, about a minute without metrics.
 	m.start()
 	s.steps(s.rests("1.1.0", strategy.OutcomePromoted))
 	s.nobodyFailed(time.Time{})
