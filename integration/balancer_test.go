@@ -159,6 +159,26 @@ func (b *balanced) file(name string) string {
 	return path
 }
 
+// takesBack releases 1.2.0, the bad version, over what is live, and ends the story when that is back.
+func (b *balanced) takesBack(version string) {
+	b.t.Helper()
+	good, live := b.shop.head(), b.allocs()
+
+	failed := b.ask("1.2.0")
+	r := b.rests(version, strategy.OutcomeCondemned)
+	closed := time.Now()
+	if r.Last.Reason.Code != strategy.GateFailed {
+		b.t.Errorf("rolled back for %q, want a failed gate", r.Last.Reason.Text)
+	}
+	b.reverted(failed, good)
+	b.runs(live)
+	b.staysPut(2 * time.Second)
+	b.only(version, closed)
+	b.nobodyFailed(time.Time{}, "1.2.0")
+	b.planned(planAtRest)
+	b.drover.stop()
+}
+
 func answers(url string) func() bool {
 	return func() bool {
 		response, err := http.Get(url)

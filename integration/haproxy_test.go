@@ -29,21 +29,7 @@ func TestCanaryBehindHAProxy(t *testing.T) {
 	r := b.rests("1.1.0", strategy.OutcomePromoted)
 	b.steps(r)
 	b.replaced(old)
-	good, live := b.shop.head(), b.allocs()
-
-	failed := b.ask("1.2.0")
-	r = b.rests("1.1.0", strategy.OutcomeCondemned)
-	closed := time.Now()
-	if r.Last.Reason.Code != strategy.GateFailed {
-		t.Errorf("rolled back for %q, want a failed gate", r.Last.Reason.Text)
-	}
-	b.reverted(failed, good)
-	b.runs(live)
-	b.staysPut(2 * time.Second)
-	b.only("1.1.0", closed)
-	b.nobodyFailed(time.Time{}, "1.2.0")
-	b.planned(planAtRest)
-	b.drover.stop()
+	b.takesBack("1.1.0")
 }
 
 // TestHAProxyIsStartedAnew: it forgets its servers, at rest and in mid-rollout, and has them again at once.

@@ -202,12 +202,15 @@ func (s *story) report() {
 }
 
 // proxyLog is what the proxy said, as far as its node can be asked.
-func (s *story) proxyLog() string {
-	stubs, _, err := s.jobs().Allocations(s.proxyJob(), false, nil)
+func (s *story) proxyLog() string { return taskLog(s.agent, s.proxyJob(), "proxy") }
+
+// taskLog is what the task of a job said on stderr.
+func taskLog(agent *nomadagent.Agent, job, task string) string {
+	stubs, _, err := agent.Client().Jobs().Allocations(job, false, nil)
 	if err != nil || len(stubs) == 0 {
 		return fmt.Sprintf("no allocation: %v", err)
 	}
-	log, err := s.agent.Client().AllocFS().Cat(&api.Allocation{ID: stubs[0].ID}, "alloc/logs/proxy.stderr.0", nil)
+	log, err := agent.Client().AllocFS().Cat(&api.Allocation{ID: stubs[0].ID}, "alloc/logs/"+task+".stderr.0", nil)
 	if err != nil {
 		return err.Error()
 	}

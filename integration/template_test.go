@@ -65,7 +65,7 @@ func startEdgeJob(t *testing.T, name string) *edgeJob {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("%s said:\n%s", name, taskLog(b.job, name))
+			t.Logf("%s said:\n%s", name, taskLog(agent, b.job, name))
 		}
 		if _, _, err := agent.Client().Jobs().Deregister(b.job, true, nil); err != nil {
 			t.Errorf("clean up: %v", err)
@@ -161,22 +161,4 @@ func ask(t *testing.T, client *http.Client, edge, release string) string {
 		return ""
 	}
 	return string(said)
-}
-
-// taskLog is what the task of a job said on stderr.
-func taskLog(job, task string) string {
-	stubs, _, err := agent.Client().Jobs().Allocations(job, false, nil)
-	if err != nil || len(stubs) == 0 {
-		return fmt.Sprintf("no allocation: %v", err)
-	}
-	log, err := agent.Client().AllocFS().Cat(&api.Allocation{ID: stubs[0].ID}, "alloc/logs/"+task+".stderr.0", nil)
-	if err != nil {
-		return err.Error()
-	}
-	defer log.Close()
-	text, err := io.ReadAll(io.LimitReader(log, 64<<10))
-	if err != nil {
-		return err.Error()
-	}
-	return string(text)
 }

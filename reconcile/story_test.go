@@ -220,16 +220,7 @@ func stories() []story {
 }
 
 // draining tries a version on copies of requests, and lets open connections end.
-const draining = `policy "standard" {
-  strategy "canary" {
-    weights = ["20%", "100%"]
-    bake    = "4s"
-  }
-  gate "errors" {
-    metric = "error_rate"
-    max    = "1%"
-  }
-  shadow {
+var draining = strings.TrimSuffix(quickPolicy, "}\n") + `  shadow {
     percent = 5
     bake    = "4s"
   }

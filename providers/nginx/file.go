@@ -30,23 +30,7 @@ const (
 )
 
 // Variable is the name of the variable that holds the upstream of a request of the release, with its $.
-func Variable(release string) string { return "$drover_" + symbol(release) }
-
-// symbol is a release's name as part of a variable's. Different names never give one symbol.
-func symbol(release string) string {
-	var b strings.Builder
-	for _, c := range []byte(release) {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-			b.WriteByte(c)
-		case c == '-':
-			b.WriteByte('_')
-		default:
-			fmt.Fprintf(&b, "_%02x_", c)
-		}
-	}
-	return b.String()
-}
+func Variable(release string) string { return "$drover_" + strategy.Symbol(release) }
 
 // format is what the file depends on beside the splits.
 type format struct {
@@ -93,7 +77,7 @@ func renderSplit(b *bytes.Buffer, split strategy.Split) error {
 	if err != nil {
 		return fmt.Errorf("write the split of %q: %w", split.Release, err)
 	}
-	name := symbol(split.Release)
+	name := strategy.Symbol(split.Release)
 	fmt.Fprintf(b, "\n%s%s\n", splitLine, text)
 	renderUpstream(b, name, strategy.Stable, split.Stable)
 	renderUpstream(b, name, strategy.Canary, split.Canary)

@@ -155,7 +155,7 @@ func (r *Router) Sample(_ context.Context, release string) (strategy.Sample, err
 	sample := strategy.Sample{At: r.options.Now(), Bounds: latencyBounds()}
 	for _, track := range []strategy.Track{strategy.Stable, strategy.Canary} {
 		counters := strategy.Counters{Buckets: make([]float64, len(sample.Bounds))}
-		if c := t.counts[upstream(symbol(release), track)]; c != nil {
+		if c := t.counts[upstream(strategy.Symbol(release), track)]; c != nil {
 			counters = *c
 			counters.Buckets = slices.Clone(c.Buckets)
 		}

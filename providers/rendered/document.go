@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/drover-dev/drover/strategy"
 )
@@ -39,30 +38,13 @@ func entry(split strategy.Split) Entry {
 		weight = 0
 	}
 	e := Entry{
-		Split: split, Symbol: symbol(split.Release), Hundredths: strconv.Itoa(int(weight)),
+		Split: split, Symbol: strategy.Symbol(split.Release), Hundredths: strconv.Itoa(int(weight)),
 		Share: fmt.Sprintf("%d.%02d", weight/100, weight%100), Rest: strategy.Stable, Divided: weight > 0 && weight < strategy.Full,
 	}
 	if weight == strategy.Full {
 		e.Rest = strategy.Canary
 	}
 	return e
-}
-
-// symbol is a release's name with _ for -, and everything else that is no letter or digit written out. Different names never
-// give one symbol.
-func symbol(release string) string {
-	var b strings.Builder
-	for _, c := range []byte(release) {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-			b.WriteByte(c)
-		case c == '-':
-			b.WriteByte('_')
-		default:
-			fmt.Fprintf(&b, "_%02x_", c)
-		}
-	}
-	return b.String()
 }
 
 // document is what is published of these splits, by their releases.
