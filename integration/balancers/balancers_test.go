@@ -2,22 +2,11 @@ package balancers_test
 
 import (
 	"bytes"
-	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"os/exec"
-	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/gorilla/websocket"
-
-	"github.com/drover-dev/drover/providers/providertest"
-	"github.com/drover-dev/drover/strategy"
 )
 
 // server is a balancer's program.
@@ -90,135 +79,4 @@ func freeAddress(t *testing.T) string {
 	}
 	defer listener.Close()
 	return listener.Addr().String()
-}
-
-// services are the allocations of a suite.
-type services struct {
-	t         *testing.T
-	behaviors map[strategy.Endpoint]*atomic.Pointer[providertest.Behavior]
-}
-
-func newServices(t *testing.T) *services {
-	t.Helper()
-	return &services{t, map[strategy.Endpoint]*atomic.Pointer[providertest.Behavior]{}}
-}
-
-// start starts one that answers with its id.
-func (s *services) start(_, alloc string) strategy.Endpoint {
-	s.t.Helper()
-	behavior := &atomic.Pointer[providertest.Behavior]{}
-	behavior.Store(&providertest.Behavior{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b := behavior.Load()
-		if websocket.IsWebSocketUpgrade(r) {
-			holdSocket(w, r, alloc)
-			return
-		}
-		time.Sleep(b.Delay)
-		w.Header().Set("X-Alloc", alloc)
-		if b.Fail {
-			w.WriteHeader(http.StatusInternalServerError)
-		}
-		_, _ = io.WriteString(w, alloc)
-	}))
-	s.t.Cleanup(server.Close)
-	e := strategy.Endpoint{Alloc: alloc, Address: strings.TrimPrefix(server.URL, "http://")}
-	s.behaviors[e] = behavior
-	return e
-}
-
-func (s *services) behave(e strategy.Endpoint, b providertest.Behavior) { s.behaviors[e].Store(&b) }
-
-// holdSocket keeps a WebSocket open until the other side ends it. It says first who keeps it.
-func holdSocket(w http.ResponseWriter, r *http.Request, alloc string) {
-	upgrader := websocket.Upgrader{}
-	connection, err := upgrader.Upgrade(w, r, nil)
-	if err != nil {
-		return
-	}
-	defer connection.Close()
-	err = connection.WriteMessage(websocket.TextMessage, []byte(alloc))
-	for err == nil {
-		_, _, err = connection.ReadMessage()
-	}
-}
-
-// users ask a balancer, which knows a release by the host.
-type users struct {
-	t      *testing.T
-	edge   string
-	client *http.Client
-}
-
-func newUsers(t *testing.T, edge string) *users {
-	t.Helper()
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &users{t, edge, &http.Client{Transport: transport, Timeout: 10 * time.Second}}
-}
-
-// connect opens a WebSocket and keeps it. What is sent says how it ended.
-func (u *users) connect(release string) (alloc string, ended <-chan string) {
-	u.t.Helper()
-	connection, response, err := websocket.DefaultDialer.DialContext(u.t.Context(), "ws://"+u.edge+"/", http.Header{"Host": {release}})
-	if err != nil {
-		u.t.Fatalf("open a connection: %v", err)
-	}
-	_ = response.Body.Close()
-	_, first, err := connection.ReadMessage()
-	if err != nil {
-		u.t.Fatalf("open a connection: %v", err)
-	}
-	how, read := make(chan string, 1), make(chan struct{})
-	go func() {
-		defer close(read)
-		_, _, err := connection.ReadMessage()
-		how <- err.Error()
-	}()
-	u.t.Cleanup(func() {
-		_ = connection.Close()
-		<-read
-	})
-	return string(first), how
-}
-
-// send counts the answers by allocation; what the balancer itself says is counted under "".
-func (u *users) send(release string, n int) map[string]int {
-	u.t.Helper()
-	answers := map[string]int{}
-	for range n {
-		answers[u.askWith(release, nil, nil)]++
-	}
-	return answers
-}
-
-// askWith makes one request, as somebody with these cookies of home if there are any.
-func (u *users) askWith(release string, jar http.CookieJar, home *url.URL) (alloc string) {
-	u.t.Helper()
-	request, err := http.NewRequest(http.MethodGet, "http://"+u.edge+"/", nil)
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	request.Host = release
-	if jar != nil {
-		for _, cookie := range jar.Cookies(home) {
-			request.AddCookie(cookie)
-		}
-	}
-	response, err := u.client.Do(request)
-	if err != nil {
-		u.t.Fatalf("ask the balancer: %v", err)
-	}
-	said, err := io.ReadAll(response.Body)
-	response.Body.Close()
-	if err != nil {
-		u.t.Fatalf("read the answer: %v", err)
-	}
-	if jar != nil {
-		jar.SetCookies(home, response.Cookies())
-	}
-	if strings.ContainsAny(string(said), "<\n ") {
-		return "" // A page of the balancer's own.
-	}
-	return string(said)
 }

@@ -62,18 +62,19 @@ func TestHAProxy(t *testing.T) {
 	providertest.TestRouter(t, func(t *testing.T) providertest.RouterHarness {
 		t.Helper()
 		edge, socket, program := startHAProxy(t)
+		second, secondSocket, _ := startHAProxy(t)
 		connect := func() *haproxy.Router {
-			router, err := haproxy.New(haproxy.Options{Name: "edge", Sockets: []string{socket}})
+			router, err := haproxy.New(haproxy.Options{Name: "edge", Sockets: []string{socket, secondSocket}})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return router
 		}
-		router, users, services := connect(), newUsers(t, edge), newServices(t)
+		router, users, services := connect(), providertest.NewUsers(t, edge), providertest.NewServices(t)
 		return providertest.RouterHarness{
-			Router: router, Meter: router, Start: services.start, Behave: services.behave, Send: users.send, Connect: users.connect,
+			Router: router, Meter: router, Start: services.Start, Behave: services.Behave, Send: users.Send, Connect: users.Connect,
 			Settle: func() { time.Sleep(2 * time.Millisecond) },
-			Edge:   edge, Restart: program.restart, Again: func() reconcile.Router { return connect() },
+			Edge:   edge, Others: []string{second}, Restart: program.restart, Forgets: true, Again: func() reconcile.Router { return connect() },
 			Slack: 0.003, NoLatency: true,
 			Share: func(w strategy.Weight) strategy.Weight { return router.Share(w, 1, 1) },
 		}

@@ -99,9 +99,9 @@ func TestNGINX(t *testing.T) {
 	providertest.TestRouter(t, func(t *testing.T) providertest.RouterHarness {
 		t.Helper()
 		edge, router, _, program, again := startNGINX(t)
-		users, services := newUsers(t, edge), newServices(t)
+		users, services := providertest.NewUsers(t, edge), providertest.NewServices(t)
 		return providertest.RouterHarness{
-			Router: router, Meter: router, Start: services.start, Behave: services.behave, Send: users.send,
+			Router: router, Meter: router, Start: services.Start, Behave: services.Behave, Send: users.Send,
 			Settle: func() { time.Sleep(20 * time.Millisecond) },
 			Count:  func() { time.Sleep(300 * time.Millisecond) }, // The log comes after the answer.
 			Edge:   edge, Restart: program.restart, Again: func() reconcile.Router { return again() },
@@ -112,8 +112,8 @@ func TestNGINX(t *testing.T) {
 
 func TestNGINXPutsBackWhatItDoesNotAccept(t *testing.T) {
 	edge, router, config, _, _ := startNGINX(t)
-	users, services := newUsers(t, edge), newServices(t)
-	split := strategy.Split{Release: "shop", Namespace: "default", Service: "shop", Resting: true, Stable: []strategy.Endpoint{services.start("shop", "one")}}
+	users, services := providertest.NewUsers(t, edge), providertest.NewServices(t)
+	split := strategy.Split{Release: "shop", Namespace: "default", Service: "shop", Resting: true, Stable: []strategy.Endpoint{services.Start("shop", "one")}}
 	if err := router.Apply(t.Context(), split); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestNGINXPutsBackWhatItDoesNotAccept(t *testing.T) {
 	if err := exec.Command("nginx", "-p", filepath.Dir(config), "-c", config, "-t", "-q").Run(); err != nil {
 		t.Errorf("the configuration is not as it was: %v", err)
 	}
-	if got := users.send("shop", 10); got["one"] != 10 {
+	if got := users.Send("shop", 10); got["one"] != 10 {
 		t.Errorf("the old split is not in effect any more: %v answered", got)
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/http/cookiejar"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,18 +84,12 @@ providers:
 		if err != nil {
 			t.Fatal(err)
 		}
-		users, services := newUsers(t, edge), newServices(t)
+		users, services := providertest.NewUsers(t, edge), providertest.NewServices(t)
+		users.CookiesPass = true // Traefik has nothing that takes one out.
 		return providertest.RouterHarness{
-			Router: router, Start: services.start, Behave: services.behave, Send: users.send,
+			Router: router, Start: services.Start, Behave: services.Behave, Send: users.Send,
 			Settle: func() { time.Sleep(50 * time.Millisecond) }, Slack: 0.01,
-			NewUser: func() func(string) string {
-				jar, err := cookiejar.New(nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				home := &url.URL{Scheme: "http", Host: "shop.example", Path: "/"}
-				return func(release string) string { return users.askWith(release, jar, home) }
-			},
+			NewUser: users.NewUser,
 		}
 	})
 }

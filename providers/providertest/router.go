@@ -19,6 +19,8 @@ import (
 // RouterHarness is a router with its meter, real or simulated, and the side doors that the suite needs. A nil Meter says
 // that the router counts nothing itself.
 type RouterHarness struct {
+	// With says in the table which balancer a router of this kind was tried with; "" where there is one.
+	With   string
 	Router reconcile.Router
 	Meter  reconcile.Meter
 	// Start starts an endpoint of the release under this allocation id. It answers every request with status 200, at
@@ -52,10 +54,16 @@ type RouterHarness struct {
 	// Edge is the address at which users reach the router over HTTP, by the release's name as host; answers name their
 	// allocation in X-Alloc. "" where there are no users, as in a simulation.
 	Edge string
-	// Changes is how many changes under load are enough where each takes its time; 0 is a hundred.
+	// Others are the same addresses of further instances of the router, if there are any.
+	Others []string
+	// Changes is how many changes under load are enough where each takes its time; 0 is a hundred. The table has a hundred.
 	Changes int
-	// Restart ends the router and starts it anew; nil where that cannot be done.
+	// Brief says that fewer requests are enough where no table is made.
+	Brief bool
+	// Restart ends the instance at Edge and starts it anew; nil where that cannot be done.
 	Restart func()
+	// Forgets says that an instance that was started anew answers with errors until it is given its splits again.
+	Forgets bool
 	// Again is the router as a Drover has it that was started anew; nil where that cannot be done.
 	Again func() reconcile.Router
 	// NoLatency says that the meter does not know latencies.

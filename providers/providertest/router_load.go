@@ -1,23 +1,20 @@
 package providertest
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"math"
-	"net/http"
 	"os"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/drover-dev/drover/reconcile"
 	"github.com/drover-dev/drover/strategy"
 )
 
-// many is how often something is tried where the suite is not short, and in a short one.
-func many(long, short int) int {
-	if testing.Short() {
+// many is how often something is tried where the suite is neither short nor brief, and where it is.
+func (s *routerSuite) many(long, short int) int {
+	if testing.Short() || s.Brief && os.Getenv(tableVariable) == "" {
 		return short
 	}
 	return long
@@ -26,7 +23,7 @@ func many(long, short int) int {
 // routerManyRequests holds the share of many requests to what the router is to bring, by the chi-square test: a router that
 // keeps to it is refused once in a million times at most.
 func routerManyRequests(t *testing.T, s *routerSuite) {
-	requests := many(20000, 2000)
+	requests := s.many(20000, 2000)
 	split := s.split(shopRelease, strategy.Percent(5))
 	s.apply(t, split)
 	got := s.Send(shopRelease, requests)
@@ -40,110 +37,20 @@ func routerManyRequests(t *testing.T, s *routerSuite) {
 	s.found.share = fmt.Sprintf("%.2f%%", 100*float64(got[split.Canary[0].Alloc])/float64(requests))
 }
 
-// crowd asks all the time, over kept connections and over new ones.
-type crowd struct {
-	edge, release string
-	ending        chan struct{}
-	group         sync.WaitGroup
-
-	mu     sync.Mutex
-	asked  map[bool]int // whether over kept connections
-	failed map[string]int
-	last   map[string]time.Time // when the last request began that an allocation answered
-}
-
-const (
-	crowdSize = 4 // of each kind
-	// crowdPause keeps a small machine from being busy with the crowd alone.
-	crowdPause = 2 * time.Millisecond
-)
-
-// crowd begins to ask for a release; it ends with the test at the latest.
-func (s *routerSuite) crowd(t *testing.T, release string) *crowd {
-	t.Helper()
-	c := &crowd{edge: s.Edge, release: release, ending: make(chan struct{}), asked: map[bool]int{}, failed: map[string]int{}, last: map[string]time.Time{}}
-	for _, keeps := range []bool{true, false} {
-		transport := &http.Transport{DisableKeepAlives: !keeps, MaxIdleConnsPerHost: crowdSize}
-		client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
-		for range crowdSize {
-			c.group.Go(func() { c.work(client, keeps) })
-		}
-		t.Cleanup(transport.CloseIdleConnections)
-	}
-	t.Cleanup(c.end)
-	return c
-}
-
-// end waits until nobody asks any more.
-func (c *crowd) end() {
-	c.mu.Lock()
-	select {
-	case <-c.ending:
-	default:
-		close(c.ending)
-	}
-	c.mu.Unlock()
-	c.group.Wait()
-}
-
-func (c *crowd) work(client *http.Client, keeps bool) {
-	for {
-		select {
-		case <-c.ending:
-			return
-		case <-time.After(crowdPause):
-		}
-		began := time.Now()
-		alloc, problem := c.ask(client)
-		c.mu.Lock()
-		c.asked[keeps]++
-		if problem != "" {
-			c.failed[fmt.Sprintf("%s (connections kept: %t)", problem, keeps)]++
-		} else if began.After(c.last[alloc]) {
-			c.last[alloc] = began
-		}
-		c.mu.Unlock()
-	}
-}
-
-func (c *crowd) ask(client *http.Client) (alloc, problem string) {
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+c.edge+"/", nil)
-	if err != nil {
-		return "", err.Error()
-	}
-	request.Host = c.release
-	response, err := client.Do(request)
-	if err != nil {
-		return "", err.Error()
-	}
-	defer response.Body.Close()
-	if _, err := io.Copy(io.Discard, response.Body); err != nil {
-		return "", err.Error()
-	}
-	if response.StatusCode != http.StatusOK {
-		return "", response.Status
-	}
-	return response.Header.Get("X-Alloc"), ""
-}
-
-func (c *crowd) lastOf(alloc string) time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.last[alloc]
-}
-
 // routerUnderLoad changes weights and endpoints a hundred times while users ask, over kept connections and over new ones, and
-// none of them is failed. Endpoints that left fail everything soon after: nobody may be sent there any more.
+// none of them is failed. Where there are several instances of the router they ask all of them, and where Drover can be started
+// anew there are two that lead in turns. Endpoints that left fail everything soon after: nobody may be sent there any more.
 func routerUnderLoad(t *testing.T, s *routerSuite) {
 	if s.Edge == "" {
 		return
 	}
-	changes := many(100, 20)
+	changes := s.many(100, 20)
 	if s.Changes > 0 && os.Getenv(tableVariable) == "" {
 		changes = min(changes, s.Changes)
 	}
 	split := s.split(shopRelease, strategy.Percent(5))
 	s.apply(t, split)
+	leads := s.leads()
 	users := s.crowd(t, shopRelease)
 	weights := []strategy.Weight{strategy.Percent(50), strategy.Full, 0, strategy.Percent(5), strategy.Percent(95), 0}
 	var ways []time.Duration // from asking for weight 0 to the last request that the canary answered
@@ -153,6 +60,7 @@ func routerUnderLoad(t *testing.T, s *routerSuite) {
 		if i%20 == 19 {
 			split.Canary = []strategy.Endpoint{s.Start(shopRelease, fmt.Sprintf("%s-canary-%d", shopRelease, i))}
 		}
+		s.Router = leads(i)
 		asked := time.Now()
 		s.apply(t, split)
 		if split.Weight == 0 {
@@ -168,6 +76,9 @@ func routerUnderLoad(t *testing.T, s *routerSuite) {
 	for problem, n := range users.failed {
 		t.Errorf("%d requests failed: %s", n, problem)
 	}
+	if users.elsewhere > 0 {
+		t.Errorf("%d requests found no router", users.elsewhere)
+	}
 	if users.asked[true] < changes || users.asked[false] < changes {
 		t.Errorf("asked %v requests in %d changes: too few to show anything", users.asked, changes)
 	}
@@ -179,47 +90,20 @@ func routerUnderLoad(t *testing.T, s *routerSuite) {
 // retires is how long an endpoint that left the split may still be asked, by what was sent to it before.
 const retires = 400 * time.Millisecond
 
-// routerRestart starts the router anew: it has its split, or is given it again.
-func routerRestart(t *testing.T, s *routerSuite) {
-	if s.Restart == nil {
-		return
+// leads are the routers as two Drovers have them: after every ten changes the other leads, and one of the two is started anew
+// now and then.
+func (s *routerSuite) leads() func(change int) reconcile.Router {
+	all := []reconcile.Router{s.Router, s.Router}
+	if s.Again != nil {
+		all[1] = s.Again()
 	}
-	split := s.split(shopRelease, strategy.Percent(25))
-	s.apply(t, split)
-	s.Restart()
-	state, err := s.Router.Read(t.Context(), shopRelease)
-	if err != nil {
-		t.Fatalf("read the split of a router that was started anew: %v", err)
-	}
-	s.found.restart = "has its split still"
-	if !state.Has(split) {
-		s.found.restart = "is given its split again"
-		if s.Router.Abilities().Kind != "proxy" && !s.Router.Abilities().Static {
-			t.Error("it lost its split, and does not say that it has to be given it again")
+	return func(change int) reconcile.Router {
+		turn := change / 10
+		if change%10 == 0 && turn%3 == 2 && s.Again != nil {
+			all[turn%2] = s.Again()
 		}
+		return all[turn%2]
 	}
-	s.apply(t, split)
-	s.expect(t, shopRelease, 400, split.Weight)
-}
-
-// routerDroverRestarts has another Drover take the router over: until it says something everything stays, and then it is as
-// it says.
-func routerDroverRestarts(t *testing.T, s *routerSuite) {
-	if s.Again == nil {
-		return
-	}
-	split := s.split(shopRelease, strategy.Percent(25))
-	s.apply(t, split)
-	s.Router = s.Again()
-	if _, err := s.Router.Read(t.Context(), shopRelease); err != nil {
-		t.Fatalf("read the split that another Drover gave: %v", err)
-	}
-	s.expect(t, shopRelease, 400, split.Weight)
-	s.apply(t, split)
-	s.expect(t, shopRelease, 400, split.Weight)
-	split.Weight, split.Canary = 0, nil
-	s.apply(t, split)
-	s.expect(t, shopRelease, 100, 0)
 }
 
 // finest is the smallest share that arrives of any weight, with one endpoint on each track.

@@ -39,8 +39,12 @@ func (f *found) row(h RouterHarness) string {
 		return text
 	}
 	a := h.Router.Abilities()
+	name := "`" + a.Kind + "`"
+	if h.With != "" {
+		name += " with " + h.With
+	}
 	cells := []string{
-		"`" + a.Kind + "`", or(f.share), or(f.finest), or(f.changes), or(f.way), or(f.restart),
+		name, or(f.share), or(f.finest), or(f.changes), or(f.way), or(f.restart),
 		yes(h.Meter != nil && a.Counts), yes(h.Meter != nil && a.Latency), yes(a.Sessions && h.NewUser != nil), yes(a.Open && h.Connect != nil), yes(h.Copied != nil),
 	}
 	return "| " + strings.Join(cells, " | ") + " |"
@@ -58,10 +62,10 @@ func writeRow(t *testing.T, path, row string) {
 	if old == "" {
 		t.Fatalf("%s has no table of routers, between %q and %q", path, tableBegin, tableEnd)
 	}
-	name, _, _ := strings.Cut(row[2:], " ")
+	name, _, _ := strings.Cut(row, " | ")
 	rows := []string{row}
 	for line := range strings.Lines(old) {
-		if line = strings.TrimSpace(line); strings.HasPrefix(line, "| `") && !strings.HasPrefix(line, "| "+name+" ") {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "| `") && !strings.HasPrefix(line, name+" | ") {
 			rows = append(rows, line)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"go.uber.org/goleak"
 
 	"github.com/drover-dev/drover/providers/providertest"
@@ -26,7 +25,6 @@ type server struct {
 	endpoint strategy.Endpoint
 	behavior atomic.Pointer[providertest.Behavior]
 	answered atomic.Int64
-	copied   atomic.Int64
 }
 
 func startServer(t testing.TB, alloc string) *server {
@@ -35,10 +33,6 @@ func startServer(t testing.TB, alloc string) *server {
 	s.behavior.Store(&providertest.Behavior{})
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b := s.behavior.Load()
-		if r.URL.Path == "/socket" {
-			holdSocket(w, r, alloc)
-			return
-		}
 		if b.Delay > 0 {
 			timer := time.NewTimer(b.Delay)
 			defer timer.Stop()
@@ -51,9 +45,6 @@ func startServer(t testing.TB, alloc string) *server {
 		if b.Fail {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
-		if r.Header.Get(proxy.HeaderShadow) != "" {
-			s.copied.Add(1)
-		}
 		if r.URL.Path != "/healthz" {
 			s.answered.Add(1)
 		}
@@ -61,20 +52,6 @@ func startServer(t testing.TB, alloc string) *server {
 	t.Cleanup(s.Close)
 	s.endpoint = strategy.Endpoint{Alloc: alloc, Address: strings.TrimPrefix(s.URL, "http://")}
 	return s
-}
-
-// holdSocket keeps a WebSocket open until the other side ends it. It says first who keeps it.
-func holdSocket(w http.ResponseWriter, r *http.Request, alloc string) {
-	upgrader := websocket.Upgrader{}
-	connection, err := upgrader.Upgrade(w, r, nil)
-	if err != nil {
-		return
-	}
-	defer connection.Close()
-	err = connection.WriteMessage(websocket.TextMessage, []byte(alloc))
-	for err == nil {
-		_, _, err = connection.ReadMessage()
-	}
 }
 
 // front is a proxy with a listener for traffic and one for its admin handler.

@@ -1,0 +1,105 @@
+package providertest
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/drover-dev/drover/strategy"
+)
+
+// routerRestart starts an instance of the router anew: it has its split, or is given it again. Where there is another, users
+// lose nothing by that, save what an instance answers that has to be given its split.
+func routerRestart(t *testing.T, s *routerSuite) {
+	if s.Restart == nil {
+		return
+	}
+	split := s.split(shopRelease, strategy.Percent(25))
+	s.apply(t, split)
+	var users *crowd
+	if len(s.Others) > 0 {
+		users = s.crowd(t, shopRelease)
+	}
+	s.Restart()
+	state, err := s.Router.Read(t.Context(), shopRelease)
+	if err != nil {
+		t.Fatalf("read the split of a router that was started anew: %v", err)
+	}
+	s.found.restart = "has its split still"
+	if !state.Has(split) {
+		s.found.restart = "is given its split again"
+		if s.Router.Abilities().Kind != "proxy" && !s.Router.Abilities().Static {
+			t.Error("it lost its split, and does not say that it has to be given it again")
+		}
+	}
+	s.apply(t, split)
+	if users != nil {
+		s.lostInRestart(t, users)
+	}
+	s.expect(t, shopRelease, 400, split.Weight)
+	s.everywhere(t, split)
+}
+
+// lostInRestart is what users lost while one instance of several was started anew.
+func (s *routerSuite) lostInRestart(t *testing.T, users *crowd) {
+	t.Helper()
+	users.end()
+	failed, asked := users.failures()
+	if users.elsewhere == 0 {
+		t.Error("nobody noticed that an instance was started anew: nothing was shown")
+	}
+	if !s.Forgets {
+		for problem, n := range users.failed {
+			t.Errorf("while one of two instances was started anew, %d requests failed: %s", n, problem)
+		}
+	}
+	s.found.restart += fmt.Sprintf("; beside another %d of %d requests failed", failed, asked)
+}
+
+// everywhere holds each instance to the share by itself.
+func (s *routerSuite) everywhere(t *testing.T, split strategy.Split) {
+	t.Helper()
+	if len(s.Others) == 0 {
+		return
+	}
+	const requests = 400
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, Timeout: slowly}
+	share := s.Share(split.Weight).Share()
+	for _, edge := range s.edges() {
+		canary := 0
+		for range requests {
+			alloc, err := askAt(t.Context(), client, edge, split.Release)
+			if err != nil {
+				t.Fatalf("ask the instance at %s: %v", edge, err)
+			}
+			if alloc == split.Canary[0].Alloc {
+				canary++
+			}
+		}
+		if off, slack := canary-int(share*requests), s.slack(requests, share); off < -slack-1 || off > slack+1 {
+			t.Errorf("of %d requests at the instance %s the canary answered %d, want %.0f", requests, edge, canary, share*requests)
+		}
+	}
+}
+
+// routerDroverRestarts has another Drover take the router over: until it says something everything stays, and then it is as
+// it says.
+func routerDroverRestarts(t *testing.T, s *routerSuite) {
+	if s.Again == nil {
+		return
+	}
+	split := s.split(shopRelease, strategy.Percent(25))
+	s.apply(t, split)
+	s.Router = s.Again()
+	if _, err := s.Router.Read(t.Context(), shopRelease); err != nil {
+		t.Fatalf("read the split that another Drover gave: %v", err)
+	}
+	s.expect(t, shopRelease, 400, split.Weight)
+	s.apply(t, split)
+	s.expect(t, shopRelease, 400, split.Weight)
+	split.Weight, split.Canary = 0, nil
+	s.apply(t, split)
+	s.expect(t, shopRelease, 100, 0)
+}
