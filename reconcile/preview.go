@@ -116,7 +116,29 @@ func (l *Loop) look(ctx context.Context, now time.Time) ([]Preview, error) {
 }
 
 func (l *Loop) preview(ctx context.Context, name string, t *tracked, now time.Time) Preview {
-	return l.foresee(ctx, t.record.Rollout, l.observe(ctx, name, t, now, &known{}), now)
+	o := l.observe(ctx, name, t, now, &known{})
+	believeRecord(t.record.Rollout, &o, now)
+	return l.foresee(ctx, t.record.Rollout, o, now)
+}
+
+// believeRecord takes a split for being in effect that the record says was, where the router only does not say. One that is
+// asked for the first time by this process may have to be asked again, for a while, before it knows (a split is in effect when
+// it was seen for so long), or not know all that it was given, which the daemon remembers. What the router does say is not
+// contradicted.
+func believeRecord(r strategy.Rollout, o *strategy.Observation, now time.Time) {
+	if r.AtRest() || !r.Pending.IsZero() || o.Traffic == nil {
+		return
+	}
+	_, actions, _ := strategy.Advance(r, *o, now)
+	for _, a := range actions {
+		if a.Kind != strategy.ActSetSplit || a.Split.Weight != r.Weight || slices.ContainsFunc(o.Traffic.Splits, a.Split.Contradicts) {
+			continue
+		}
+		state := *o.Traffic
+		state.Splits = slices.Repeat([]strategy.Split{*a.Split}, len(state.Splits))
+		o.Traffic = &state
+		return
+	}
 }
 
 // foresee is what would be decided on an observation.

@@ -123,3 +123,69 @@ func TestPreviewFindings(t *testing.T) {
 		}
 	}
 }
+
+// newcomer is a router as a process has it that asks it for the first time: it says what it says in place of the split.
+type newcomer struct {
+	reconcile.Router
+	says func(strategy.Split) strategy.Split
+}
+
+func (n newcomer) Read(ctx context.Context, release string) (strategy.TrafficState, error) {
+	state, err := n.Router.Read(ctx, release)
+	for i, split := range state.Splits {
+		state.Splits[i] = n.says(split)
+	}
+	return state, err
+}
+
+// TestPreviewOfNewcomer: a process that asks a router for the first time says of a rollout under way what the daemon does,
+// which has known for long that the split is in effect; unless the router contradicts, or the daemon waits for it too.
+func TestPreviewOfNewcomer(t *testing.T) {
+	w := newWorld(t, 100)
+	w.repo.commit(person, "Go quickly", map[string]string{policyPath: quickPolicy})
+	w.repo.commit(person, "Release it", releaseFiles(t, checkout, "1.0.0"))
+	if err := w.until(5*time.Minute, func() bool { return w.rests(checkout) && !w.rollout(checkout).Stable.Revision.IsZero() }); err != nil {
+		t.Fatal(err)
+	}
+	w.repo.commit(person, "Upgrade it", map[string]string{releasePath(checkout): releaseText(checkout, "1.1.0", "")})
+	bakes := func() bool {
+		r := w.rollout(checkout)
+		return r.Phase == strategy.Stepping && r.Weight > 0 && r.Baked > time.Second
+	}
+	if err := w.until(5*time.Minute, bakes); err != nil {
+		t.Fatal(err)
+	}
+	daemon := w.rollout(checkout).Reason
+	same := func(s strategy.Split) strategy.Split { return s }
+	bare := func(s strategy.Split) strategy.Split {
+		return strategy.Split{Release: s.Release, Stable: s.Stable, Canary: s.Canary, Weight: s.Weight}
+	}
+	for _, c := range []struct {
+		name  string
+		waits bool
+		says  func(strategy.Split) strategy.Split
+	}{
+		{"all of it", false, same},
+		{"that it knows the release", false, func(s strategy.Split) strategy.Split { return strategy.Split{Release: s.Release} }},
+		{"what its servers are", false, bare},
+		{"a little less", false, func(s strategy.Split) strategy.Split { s = bare(s); s.Weight--; return s }},
+		{"nothing of it", true, func(strategy.Split) strategy.Split { return strategy.Split{} }},
+		{"another weight", true, func(s strategy.Split) strategy.Split { s.Weight++; return s }},
+		{"more", true, func(s strategy.Split) strategy.Split { s = bare(s); s.Weight++; return s }},
+		{"none", true, func(s strategy.Split) strategy.Split { s = bare(s); s.Weight = 0; return s }},
+		{"other servers", true, func(s strategy.Split) strategy.Split { s = bare(s); s.Stable = s.Stable[1:]; return s }},
+	} {
+		opts := w.options()
+		traffic := opts.Routers[""]
+		traffic.Router = newcomer{traffic.Router, c.says}
+		opts.Routers[""] = traffic
+		previews, err := reconcile.New(opts).Preview(t.Context(), w.now)
+		if err != nil || len(previews) != 1 {
+			t.Fatalf("the router says %s: previews %v, error %v", c.name, previews, err)
+		}
+		said := previews[0].Foreseen().Reason
+		if waits := strings.Contains(said, "waiting for the router"); waits != c.waits || !waits && said != daemon.Text {
+			t.Errorf("the router says %s: the plan says %q, the daemon %q", c.name, said, daemon.Text)
+		}
+	}
+}

@@ -63,6 +63,20 @@ func (want Split) InEffect(got Split) bool {
 	return want.Resting || want.sameEndpoints(got)
 }
 
+// Contradicts tells whether a router that reports got does something else than what is wanted. One that says nothing of a
+// release that it knows contradicts nobody; one that knows no such release does.
+func (want Split) Contradicts(got Split) bool {
+	switch {
+	case got.Release == "":
+		return true
+	case got.Service != "":
+		return !want.InEffect(got)
+	}
+	// Its weight is what arrives, which may be a little less.
+	says := len(got.Stable)+len(got.Canary) > 0
+	return says && (!want.sameEndpoints(got) || got.Weight > want.Weight || (got.Weight == 0) != (want.Weight == 0))
+}
+
 func (want Split) sameEndpoints(got Split) bool {
 	return slices.Equal(want.Stable, got.Stable) && slices.Equal(want.Canary, got.Canary)
 }
