@@ -13,15 +13,17 @@ type Abilities struct {
 	Static bool
 	// Replicas says that it divides nothing: the canary's share is what its allocations are of all, from when they are ready
 	// until they end.
-	Replicas  bool
-	Counts    bool // it counts requests and errors, by track
-	Latency   bool // and how long they took
-	Sessions  bool // it keeps users on the track that served them first
-	Copies    bool // it copies requests to the canary
-	Copied    bool // and counts what becomes of the copies
-	Open      bool // it tells what is open on an allocation
-	Closes    bool // and closes it in order, when an allocation leaves
-	Endpoints bool // it counts them by what they ask for
+	Replicas bool
+	Counts   bool // it counts requests and errors, by track
+	Latency  bool // and how long they took
+	Sessions bool // it keeps users on the track that served them first
+	Copies   bool // it copies requests to the canary
+	Copied   bool // and counts what becomes of the copies
+	// CopiesWith is what to write into its configuration to have it copy requests; "" where it does, or cannot.
+	CopiesWith string
+	Open       bool // it tells what is open on an allocation
+	Closes     bool // and closes it in order, when an allocation leaves
+	Endpoints  bool // it counts them by what they ask for
 }
 
 // Shares says what of a weight arrives at the canary, with so many endpoints on each track.
@@ -73,7 +75,9 @@ func (p Plan) lacks(router string, a Abilities) (problems []string) {
 	if p.Sticky && !a.Sessions {
 		problems = append(problems, fmt.Sprintf("sessions = \"sticky\" asks %s for what it cannot do: leave it out, or name a router that keeps users on their track", router))
 	}
-	if p.Shadow != nil && !a.Copies {
+	if p.Shadow != nil && !a.Copies && a.CopiesWith != "" {
+		problems = append(problems, fmt.Sprintf("shadow asks %s for what it is not configured to do: give its block in drover.hcl %s (docs/traffic.md says what else), leave it out, or name a router that copies requests", router, a.CopiesWith))
+	} else if p.Shadow != nil && !a.Copies {
 		problems = append(problems, fmt.Sprintf("shadow asks %s for what it cannot do: leave it out, or name a router that copies requests", router))
 	}
 	if p.Shadow != nil && a.Copies && !a.Copied && len(p.Shadow.Gates) > 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/nomad/api"
@@ -46,7 +47,7 @@ var routerTakes = map[string]takes{
 		check: func(r *routerConfig) hcl.Diagnostics { return append(r.checkInstances(), r.checkProtocols()...) },
 	},
 	routerHAProxy:  {attributes: []string{"sockets"}, routes: true, routeAttributes: []string{"backend"}, check: (*routerConfig).checkHAProxy},
-	routerNGINX:    {attributes: []string{"file", "admin", "log", "test", "reload"}, routes: true, check: (*routerConfig).checkNGINX},
+	routerNGINX:    {attributes: []string{"file", "admin", "log", "copies", "test", "reload"}, routes: true, check: (*routerConfig).checkNGINX},
 	routerTraefik:  {attributes: []string{"listen", "instances", "delay"}, check: (*routerConfig).checkTraefik},
 	routerTemplate: {attributes: []string{"job", "status", "delay"}, check: (*routerConfig).checkTemplate},
 	routerNone:     {},
@@ -133,14 +134,21 @@ func (r *routerConfig) checkNGINX() hcl.Diagnostics {
 	case len(r.Routes) == 0:
 		return hcl.Diagnostics{fault("No routes", r.Range, "Name the releases of router %q, such as route \"checkout-api\" {}: NGINX does not start before it knows the variable of each.", r.Name)}
 	}
+	if r.Copies != "" && slices.Contains([]string{r.Admin, r.Log}, r.Copies) {
+		return hcl.Diagnostics{fault("Address given twice", at("copies"), "copies is %q, which is another address of router %q: give the copies one of their own.", r.Copies, r.Name)}
+	}
 	if _, err := nginx.New(r.nginxOptions()); err != nil {
-		return hcl.Diagnostics{fault("Invalid address", at("admin"), "%v.", err)}
+		where := "admin"
+		if strings.Contains(err.Error(), "copies is") {
+			where = "copies"
+		}
+		return hcl.Diagnostics{fault("Invalid address", at(where), "%v.", err)}
 	}
 	return nil
 }
 
 func (r *routerConfig) nginxOptions() nginx.Options {
-	return nginx.Options{Name: r.Name, File: r.File, Admin: r.Admin, Log: r.Log, Test: r.Test, Reload: r.Reload}
+	return nginx.Options{Name: r.Name, File: r.File, Admin: r.Admin, Log: r.Log, Copies: r.Copies, Test: r.Test, Reload: r.Reload}
 }
 
 // runRouters makes the files that balancers do not start without, and hears what they tell, until ctx is done. It is called

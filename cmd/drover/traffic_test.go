@@ -22,6 +22,11 @@ func TestAbilitiesAreInTheManual(t *testing.T) {
 	routers := map[string]interface{ Abilities() strategy.Abilities }{
 		routerProxy: &proxy.Client{}, routerTemplate: &rendered.Router{}, routerTraefik: &traefik.Router{}, routerHAProxy: &haproxy.Router{}, routerNGINX: &nginx.Router{}, routerNone: &replicas.Router{},
 	}
+	copies, err := nginx.New(nginx.Options{Name: "edge", File: "edge.conf", Admin: "127.0.0.1:8081", Log: "127.0.0.1:8082", Copies: "127.0.0.1:8083"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := map[string]map[string]interface{ Abilities() strategy.Abilities }{routerNGINX: {"with `copies`": copies}}
 	if diff := cmp.Diff(len(routers), len(routerTypes())); diff != "" {
 		t.Fatalf("not every type of router is compared: %v", routerTypes())
 	}
@@ -55,6 +60,11 @@ func TestAbilitiesAreInTheManual(t *testing.T) {
 				t.Fatalf("the table has a column %s, which is no type of router", kind)
 			}
 			want := map[bool]string{true: "yes", false: "no"}[can(router.Abilities())]
+			for words, configured := range with[strings.Trim(kind, "`")] {
+				if can(configured.Abilities()) && want == "no" {
+					want = words
+				}
+			}
 			if cells[i+1] != want {
 				t.Errorf("%s, %s: the manual says %s, the router %s", kind, cells[0], cells[i+1], want)
 			}

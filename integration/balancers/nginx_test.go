@@ -27,7 +27,7 @@ func startNGINX(t *testing.T) (edge string, router *nginx.Router, config string,
 	t.Helper()
 	dir := t.TempDir()
 	edge = freeAddress(t)
-	admin, log := freeAddress(t), freeAddress(t)
+	admin, log, copies := freeAddress(t), freeAddress(t), freeAddress(t)
 	config = filepath.Join(dir, "nginx.conf")
 	include := filepath.Join(dir, "edge.conf")
 	var servers strings.Builder
@@ -36,13 +36,19 @@ func startNGINX(t *testing.T) (edge string, router *nginx.Router, config string,
     listen %s;
     server_name %s;
     location / {
-      proxy_pass http://%s;
+      include %[5]s.%[2]s.mirror;
+      proxy_pass http://%[3]s;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
-      access_log syslog:server=%s,nohostname,tag=drover drover;
+      proxy_set_header Cookie %[3]s_cookies;
+      access_log syslog:server=%[4]s,nohostname,tag=drover drover;
+    }
+    location = /drover-copy-%[2]s {
+      include %[5]s.%[2]s.copy;
+      proxy_set_header Cookie %[3]s_cookies;
     }
   }
-`, edge, release, nginx.Variable(release), log)
+`, edge, release, nginx.Variable(release), log, filepath.Join(dir, "edge"))
 	}
 	text := fmt.Sprintf(`daemon off;
 pid %[1]s/nginx.pid;
@@ -65,7 +71,7 @@ http {
 	control := func(args ...string) []string { return append([]string{"nginx", "-p", dir, "-c", config}, args...) }
 	again = func() *nginx.Router {
 		router, err := nginx.New(nginx.Options{
-			Name: "edge", File: include, Admin: admin, Log: log, Test: control("-t", "-q"), Reload: control("-s", "reload"),
+			Name: "edge", File: include, Admin: admin, Log: log, Copies: copies, Test: control("-t", "-q"), Reload: control("-s", "reload"),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -105,6 +111,7 @@ func TestNGINX(t *testing.T) {
 			Settle: func() { time.Sleep(20 * time.Millisecond) },
 			Count:  func() { time.Sleep(300 * time.Millisecond) }, // The log comes after the answer.
 			Edge:   edge, Restart: program.restart, Again: func() reconcile.Router { return again() },
+			NewUser: users.NewUser, Copied: services.Copied,
 			Drawn: true, Changes: 25,
 		}
 	})

@@ -5,12 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -34,20 +30,29 @@ func Variable(release string) string { return "$drover_" + strategy.Symbol(relea
 
 // format is what the file depends on beside the splits.
 type format struct {
-	admin string
-	logs  bool // it declares the format of the log
+	admin  string
+	copies string // where NGINX hands copies of requests to itself; "" for none
+	log    string // where it tells Drover of requests; "" for nowhere
 }
 
 // render is the file for these splits.
 func render(splits map[string]strategy.Split, f format) ([]byte, error) {
 	var body bytes.Buffer
-	for _, release := range slices.Sorted(maps.Keys(splits)) {
+	releases := slices.Sorted(maps.Keys(splits))
+	for _, release := range releases {
 		if err := renderSplit(&body, splits[release]); err != nil {
 			return nil, err
 		}
+		if f.copies != "" {
+			renderCopied(&body, splits[release])
+		}
 	}
-	if f.logs {
+	fmt.Fprint(&body, "\nmap $https $drover_secure {\n  on \"; Secure\";\n  default \"\";\n}\n")
+	if f.log != "" {
 		fmt.Fprintf(&body, "\nlog_format %s '%s';\n", logFormat, logFields)
+	}
+	if f.copies != "" {
+		renderCopying(&body, releases, splits, f)
 	}
 	content, _ := seal(body.String(), f.admin)
 	return content, nil
@@ -81,19 +86,35 @@ func renderSplit(b *bytes.Buffer, split strategy.Split) error {
 	fmt.Fprintf(b, "\n%s%s\n", splitLine, text)
 	renderUpstream(b, name, strategy.Stable, split.Stable)
 	renderUpstream(b, name, strategy.Canary, split.Canary)
-	fmt.Fprintf(b, "split_clients $request_id $drover_%s {\n", name)
+	drawn := Variable(split.Release)
+	if sticks(split) {
+		drawn += "_drawn"
+	}
+	fmt.Fprintf(b, "split_clients $request_id %s {\n", drawn)
 	stable, canary := upstream(name, strategy.Stable), upstream(name, strategy.Canary)
-	switch {
-	case len(split.Canary) == 0 || split.Weight <= 0: // A canary that nobody answers for leaves its share to stable.
+	switch weight := weight(split); weight {
+	case 0:
 		fmt.Fprintf(b, "  * %s;\n", stable)
-	case split.Weight >= strategy.Full:
+	case strategy.Full:
 		fmt.Fprintf(b, "  * %s;\n", canary)
 	default:
-		fmt.Fprintf(b, "  %d.%02d%% %s;\n  * %s;\n", split.Weight/100, split.Weight%100, canary, stable)
+		fmt.Fprintf(b, "  %s %s;\n  * %s;\n", percent(weight), canary, stable)
 	}
 	fmt.Fprintln(b, "}")
+	renderSessions(b, split)
 	return nil
 }
+
+// weight is what the canary gets. One that nobody answers for leaves its share to stable.
+func weight(split strategy.Split) strategy.Weight {
+	if len(split.Canary) == 0 {
+		return 0
+	}
+	return min(max(split.Weight, 0), strategy.Full)
+}
+
+// percent is a weight as split_clients reads it.
+func percent(w strategy.Weight) string { return fmt.Sprintf("%d.%02d%%", w/100, w%100) }
 
 func upstream(name string, track strategy.Track) string {
 	return upstreamPrefix + name + "-" + string(track)
@@ -108,54 +129,4 @@ func renderUpstream(b *bytes.Buffer, name string, track strategy.Track, endpoint
 		fmt.Fprintf(b, "  %s\n", nobody)
 	}
 	fmt.Fprintf(b, "  keepalive %d;\n}\n", keepsAlive)
-}
-
-// file is what was found on the disk.
-type file struct {
-	splits  map[string]strategy.Split
-	sum     string // "" for one that is not there, or was changed by somebody else
-	edited  bool
-	content []byte // nil when it is not there
-}
-
-// readFile reads the splits that a file has. Of one that somebody else changed it has those that can still be read.
-func readFile(path string) (file, error) {
-	found := file{splits: map[string]strategy.Split{}}
-	content, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return found, nil
-	}
-	if err != nil {
-		return found, err
-	}
-	sum, ok := intact(content)
-	found.content, found.sum, found.edited = content, sum, !ok
-	if !ok {
-		found.sum = ""
-	}
-	for line := range strings.Lines(string(content)) {
-		var split strategy.Split
-		if text, is := strings.CutPrefix(line, splitLine); is && json.Unmarshal([]byte(text), &split) == nil && split.Release != "" {
-			found.splits[split.Release] = split
-		}
-	}
-	return found, nil
-}
-
-// replaceFile writes a file as a whole: a crash leaves the old one or the new one. Others may read it, as NGINX must.
-func replaceFile(path string, content []byte) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(file.Name())
-		}
-	}()
-	_, err = file.Write(content)
-	if err = errors.Join(err, file.Chmod(0o644), file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
 }

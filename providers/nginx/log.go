@@ -153,7 +153,11 @@ func (r *Router) Sample(_ context.Context, release string) (strategy.Sample, err
 		return strategy.Sample{}, fmt.Errorf("count the requests of %q on router %q: %w", release, r.options.Name, problem)
 	}
 	sample := strategy.Sample{At: r.options.Now(), Bounds: latencyBounds()}
-	for _, track := range []strategy.Track{strategy.Stable, strategy.Canary} {
+	tracks := []strategy.Track{strategy.Stable, strategy.Canary}
+	if r.options.Copies != "" {
+		tracks = append(tracks, strategy.Shadow)
+	}
+	for _, track := range tracks {
 		counters := strategy.Counters{Buckets: make([]float64, len(sample.Bounds))}
 		if c := t.counts[upstream(strategy.Symbol(release), track)]; c != nil {
 			counters = *c

@@ -1,14 +1,12 @@
 package nginx
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
-	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -33,6 +31,7 @@ type Options struct {
 	Test   []string         // command that tests the configuration; default nginx -t -q
 	Reload []string         // command that has NGINX load it; default nginx -s reload
 	Log    string           // host:port on which Drover hears of requests, see Hear; "" for nowhere
+	Copies string           // host:port on which NGINX hands copies of requests to itself; "" when it makes none
 	Now    func() time.Time // time.Now when nil
 }
 
@@ -54,8 +53,10 @@ func New(o Options) (*Router, error) {
 	switch {
 	case o.File == "":
 		return nil, fmt.Errorf("router %q names no file that NGINX includes", o.Name)
-	case o.Admin == "" || strings.ContainsAny(o.Admin, " ;{}\"$"):
+	case o.Admin == "" || !isAddress(o.Admin):
 		return nil, fmt.Errorf("router %q: admin is %q: give an address of this machine, as in \"127.0.0.1:8081\"", o.Name, o.Admin)
+	case !isAddress(o.Copies):
+		return nil, fmt.Errorf("router %q: copies is %q: give an address of this machine, as in \"127.0.0.1:8083\"", o.Name, o.Copies)
 	}
 	if len(o.Test) == 0 {
 		o.Test = []string{"nginx", "-t", "-q"}
@@ -70,6 +71,9 @@ func New(o Options) (*Router, error) {
 	return &Router{options: o, known: map[string]strategy.Split{}, client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}, nil
 }
 
+// isAddress tells whether NGINX takes a text as one word.
+func isAddress(s string) bool { return !strings.ContainsAny(s, " \t\n;{}\"'$#") }
+
 // Prepare writes the file so that it has the variables of these releases, which NGINX does not start without. What the
 // file has already stays.
 func (r *Router) Prepare(releases ...string) error {
@@ -80,25 +84,23 @@ func (r *Router) Prepare(releases ...string) error {
 			r.known[release] = strategy.Split{Release: release}
 		}
 	}
-	found, err := readFile(r.options.File)
+	found, err := r.find()
 	if err != nil {
 		return fmt.Errorf("prepare router %q: %w", r.options.Name, err)
 	}
-	content, err := render(r.over(found), r.format())
-	if err == nil && !bytes.Equal(content, found.content) {
-		err = replaceFile(r.options.File, content)
+	contents, err := r.contents(r.over(found))
+	if err == nil {
+		err = replace(contents, found.contents)
 	}
 	if err != nil {
-		return fmt.Errorf("prepare router %q: write %s: %w", r.options.Name, r.options.File, err)
+		return fmt.Errorf("prepare router %q: %w", r.options.Name, err)
 	}
 	return nil
 }
 
-func (r *Router) format() format { return format{admin: r.options.Admin, logs: r.options.Log != ""} }
-
 // over is the splits of a file, with those that are known of releases that it lacks. Where somebody changed the file, what
 // Drover wrote last is what counts.
-func (r *Router) over(found file) map[string]strategy.Split {
+func (r *Router) over(found disk) map[string]strategy.Split {
 	splits := maps.Clone(found.splits)
 	for release, split := range r.known {
 		if _, has := splits[release]; !has || (found.edited && split.Service != "") {
@@ -108,9 +110,14 @@ func (r *Router) over(found file) map[string]strategy.Split {
 	return splits
 }
 
-// Abilities is that it divides, and with a log that it counts.
+// Abilities is that it divides and keeps sessions, with a log that it counts, and with an address for them that it copies.
 func (r *Router) Abilities() strategy.Abilities {
-	return strategy.Abilities{Kind: "nginx", Static: true, Counts: r.options.Log != "", Latency: r.options.Log != ""}
+	counts, copies := r.options.Log != "", r.options.Copies != ""
+	a := strategy.Abilities{Kind: "nginx", Static: true, Counts: counts, Latency: counts, Sessions: true, Copies: copies, Copied: copies && counts}
+	if !copies {
+		a.CopiesWith = `copies = "127.0.0.1:8083"`
+	}
+	return a
 }
 
 // Apply writes the split into the file, tests the configuration and has it loaded. A configuration that does not pass is
@@ -125,21 +132,26 @@ func (r *Router) Apply(ctx context.Context, split strategy.Split) error {
 }
 
 func (r *Router) apply(ctx context.Context, split strategy.Split) error {
-	found, err := readFile(r.options.File)
+	found, err := r.find()
 	if err != nil {
 		return err
+	}
+	if split.Copies != nil {
+		if err := r.copies(ctx, split.Release); err != nil {
+			return err
+		}
 	}
 	splits := r.over(found)
 	splits[split.Release] = split
-	content, err := render(splits, r.format())
+	contents, err := r.contents(splits)
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(r.options.File, content); err != nil {
-		return fmt.Errorf("write %s: %w", r.options.File, err)
+	if err := replace(contents, found.contents); err != nil {
+		return err
 	}
 	if err := run(ctx, r.options.Test); err != nil {
-		return errors.Join(fmt.Errorf("NGINX does not accept its configuration, the old one is put back: %w", err), r.putBack(found.content))
+		return errors.Join(fmt.Errorf("NGINX does not accept its configuration, the old one is put back: %w", err), replace(found.contents, contents))
 	}
 	r.known = splits
 	if err := run(ctx, r.options.Reload); err != nil {
@@ -148,24 +160,35 @@ func (r *Router) apply(ctx context.Context, split strategy.Split) error {
 	return nil
 }
 
-func (r *Router) putBack(old []byte) error {
-	if old == nil {
-		return os.Remove(r.options.File)
+// copies says why requests of a release cannot be copied.
+func (r *Router) copies(ctx context.Context, release string) error {
+	if r.options.Copies == "" {
+		return errors.New("its configuration has no address for copies of requests")
 	}
-	return replaceFile(r.options.File, old)
+	missing := r.Missing(ctx, release)
+	if len(missing) == 0 {
+		return nil
+	}
+	return fmt.Errorf("nothing would be copied: %s", strings.Join(missing, "; "))
 }
 
 // run runs a command to its end; the error quotes what it said.
 func run(ctx context.Context, command []string) error {
+	_, err := output(ctx, command)
+	return err
+}
+
+// output is what a command said.
+func output(ctx context.Context, command []string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	said, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput()
 	if err != nil {
 		const most = 2000
 		text := strings.TrimSpace(string(said[max(0, len(said)-most):]))
-		return fmt.Errorf("%s: %w: %s", strings.Join(command, " "), err, text)
+		return nil, fmt.Errorf("%s: %w: %s", strings.Join(command, " "), err, text)
 	}
-	return nil
+	return said, nil
 }
 
 // Read is the split of the file, once the running workers have loaded it; until then, and when somebody else changed the
@@ -181,7 +204,7 @@ func (r *Router) Read(ctx context.Context, release string) (strategy.TrafficStat
 }
 
 func (r *Router) read(ctx context.Context, release string) (strategy.Split, error) {
-	found, err := readFile(r.options.File)
+	found, err := r.find()
 	if err != nil || found.splits[release].Release == "" {
 		return strategy.Split{}, err
 	}
