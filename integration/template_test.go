@@ -2,13 +2,9 @@ package integration_test
 
 import (
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,16 +13,17 @@ import (
 	"github.com/drover-dev/drover/providers/nomad"
 	"github.com/drover-dev/drover/providers/providertest"
 	"github.com/drover-dev/drover/providers/rendered"
-	"github.com/drover-dev/drover/strategy"
+	"github.com/drover-dev/drover/reconcile"
 )
 
 // TestTemplateRouter holds the jobs of examples/template to the suite of routers: each balancer as a real job that renders
 // the splits from its variable.
 func TestTemplateRouter(t *testing.T) {
-	for _, balancer := range []string{"nginx", "haproxy"} {
-		t.Run(balancer, func(t *testing.T) {
+	t.Parallel()
+	for name, with := range map[string]string{"nginx": "NGINX", "haproxy": "HAProxy"} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := startEdgeJob(t, balancer)
+			b := startEdgeJob(t, name, with)
 			providertest.TestRouter(t, func(t *testing.T) providertest.RouterHarness {
 				t.Helper()
 				return b.harness(t)
@@ -37,14 +34,15 @@ func TestTemplateRouter(t *testing.T) {
 
 // edgeJob is a job of examples/template.
 type edgeJob struct {
+	name, with   string // of the balancer's task, and as it calls itself
 	job          string
 	edge, status string
 	items        *nomad.Items
 }
 
-func startEdgeJob(t *testing.T, name string) *edgeJob {
+func startEdgeJob(t *testing.T, name, with string) *edgeJob {
 	t.Helper()
-	b := &edgeJob{job: "edge-" + name, edge: freeAddress(t), status: freeAddress(t), items: nomad.NewItems(agent.Client(), "default")}
+	b := &edgeJob{name: name, with: with, job: "edge-" + name, edge: freeAddress(t), status: freeAddress(t), items: nomad.NewItems(agent.Client(), "default")}
 	if err := b.router(t).Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -108,57 +106,34 @@ func (b *edgeJob) harness(t *testing.T) providertest.RouterHarness {
 	if err := router.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
-	behaviors := map[strategy.Endpoint]*atomic.Pointer[providertest.Behavior]{}
+	services, users := providertest.NewServices(t), providertest.NewUsers(t, b.edge)
 	return providertest.RouterHarness{
-		Router: router, Drawn: true,
-		Start: func(_, alloc string) strategy.Endpoint {
-			behavior := &atomic.Pointer[providertest.Behavior]{}
-			behavior.Store(&providertest.Behavior{})
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				if behavior.Load().Fail {
-					w.WriteHeader(http.StatusInternalServerError)
-				}
-				_, _ = io.WriteString(w, alloc)
-			}))
-			t.Cleanup(server.Close)
-			e := strategy.Endpoint{Alloc: alloc, Address: strings.TrimPrefix(server.URL, "http://")}
-			behaviors[e] = behavior
-			return e
-		},
-		Behave: func(e strategy.Endpoint, b providertest.Behavior) { behaviors[e].Store(&b) },
+		With: b.with, Router: router, Start: services.Start, Behave: services.Behave, Send: users.Send,
 		Settle: func() { time.Sleep(50 * time.Millisecond) },
-		Send: func(release string, n int) map[string]int {
-			answers := map[string]int{}
-			for range n {
-				answers[ask(t, client, b.edge, release)]++
-			}
-			return answers
-		},
+		Edge:   b.edge, Restart: func() { b.restart(t) }, Again: func() reconcile.Router { return b.router(t) },
+		Drawn: true, Brief: true, Changes: 18, // Each takes half a second.
 	}
 }
 
-// ask makes a request of a release, and returns the allocation that answered; "" for a page of the balancer's own.
-func ask(t *testing.T, client *http.Client, edge, release string) string {
+// restart has Nomad start the balancer anew, and waits until it answers again.
+func (b *edgeJob) restart(t *testing.T) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+edge+"/", nil)
-	if err != nil {
-		t.Fatal(err)
+	stubs, _, err := agent.Client().Jobs().Allocations(b.job, false, nil)
+	if err != nil || len(stubs) != 1 {
+		t.Fatalf("find the allocation of %s: %d of them, %v", b.job, len(stubs), err)
 	}
-	request.Host = release
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatalf("ask the balancer: %v", err)
+	before := stubs[0].TaskStates[b.name].LastRestart
+	if err := agent.Client().Allocations().Restart(&api.Allocation{ID: stubs[0].ID}, b.name, nil); err != nil {
+		t.Fatalf("start %s anew: %v", b.job, err)
 	}
-	defer response.Body.Close()
-	said, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatalf("read the answer: %v", err)
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		alloc, _, err := agent.Client().Allocations().Info(stubs[0].ID, nil)
+		if err != nil {
+			t.Fatalf("look at %s: %v", b.job, err)
+		}
+		if state := alloc.TaskStates[b.name]; state.State == "running" && state.LastRestart.After(before) && b.answers() {
+			return
+		}
 	}
-	if strings.ContainsAny(string(said), "<\n ") {
-		return ""
-	}
-	return string(said)
+	t.Fatalf("%s is not back after %s", b.job, patience)
 }

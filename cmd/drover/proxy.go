@@ -8,10 +8,12 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/drover-dev/drover/providers/proxy"
+	"github.com/drover-dev/drover/strategy"
 )
 
 func runProxy(ctx context.Context, c *console, args []string) int {
@@ -46,21 +48,47 @@ func runProxy(ctx context.Context, c *console, args []string) int {
 	if err != nil {
 		return c.fail(err)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", router.Listen)
-	if err != nil {
-		return c.fail(fmt.Errorf("listen on %s: %w", router.Listen, err))
-	}
-	group.Go(func() error { return p.Serve(ctx, listener, certificate) })
 	if err := serve(ctx, group, router.Admin, p.Admin()); err != nil {
 		return c.fail(err)
 	}
-	group.Go(func() error { return ended(ctx, splits.Watch(ctx, router.Name, p.Set)) })
+	known, learn := context.WithCancel(ctx)
+	defer learn()
+	group.Go(func() error {
+		return ended(ctx, splits.Watch(ctx, router.Name, func(all []strategy.Split) { p.Set(all); learn() }))
+	})
+	group.Go(func() error { return serveUsers(ctx, p, known.Done(), router.Listen, certificate) })
 	group.Go(func() error { p.Follow(ctx, registrations); return nil })
 	logger.Info("proxy runs", "router", router.Name, "listen", router.Listen, "admin", router.Admin)
 	if err := group.Wait(); err != nil {
 		return c.fail(err)
 	}
 	return 0
+}
+
+// lastSplits is how long a proxy that has the splits of its state file waits for Nomad's before it serves by them.
+const lastSplits = 3 * time.Second
+
+// serveUsers lets users in once the splits are known: until then whoever divides them between instances is to send them to another
+// one. A proxy that has those of its state file waits for newer ones only a moment, as Nomad may be away.
+func serveUsers(ctx context.Context, p *proxy.Proxy, known <-chan struct{}, listen string, certificate *proxy.Certificate) error {
+	var last <-chan time.Time
+	if len(p.Splits()) > 0 {
+		timer := time.NewTimer(lastSplits)
+		defer timer.Stop()
+		last = timer.C
+	}
+	select {
+	case <-known:
+	case <-last:
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", listen, err)
+	}
+	return p.Serve(ctx, listener, certificate)
 }
 
 // ended is the error of something that runs until ctx is done, without that end itself.
