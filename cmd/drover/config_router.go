@@ -31,7 +31,7 @@ type routerConfig struct {
 	Status    []string      `hcl:"status,optional"`  // where each instance says what it has loaded
 	Delay     string        `hcl:"delay,optional"`   // until a split is in effect, of one that does not say
 	Log       string        `hcl:"log,optional"`     // where NGINX tells Drover of requests
-	Copies    string        `hcl:"copies,optional"`  // where NGINX hands copies of requests to itself
+	Copies    string        `hcl:"copies,optional"`  // where NGINX or Traefik hands copies of requests to itself
 	Routes    []routeConfig `hcl:"route,block"`
 	Body      hcl.Body      `hcl:",body"`
 	Range     hcl.Range     `hcl:",def_range"`

@@ -48,7 +48,7 @@ var routerTakes = map[string]takes{
 	},
 	routerHAProxy:  {attributes: []string{"sockets"}, routes: true, routeAttributes: []string{"backend"}, check: (*routerConfig).checkHAProxy},
 	routerNGINX:    {attributes: []string{"file", "admin", "log", "copies", "test", "reload"}, routes: true, check: (*routerConfig).checkNGINX},
-	routerTraefik:  {attributes: []string{"listen", "instances", "delay"}, check: (*routerConfig).checkTraefik},
+	routerTraefik:  {attributes: []string{"listen", "instances", "delay", "copies"}, check: (*routerConfig).checkTraefik},
 	routerTemplate: {attributes: []string{"job", "status", "delay"}, check: (*routerConfig).checkTemplate},
 	routerNone:     {},
 }

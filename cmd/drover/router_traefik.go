@@ -24,7 +24,7 @@ func (r *routerConfig) checkTraefik() hcl.Diagnostics {
 }
 
 func (r *routerConfig) traefikOptions(splits *nomad.Splits) traefik.Options {
-	o := traefik.Options{Name: r.Name, APIs: r.Instances, Delay: r.delay}
+	o := traefik.Options{Name: r.Name, APIs: r.Instances, Delay: r.delay, Copies: r.Copies}
 	if splits != nil {
 		o.Publisher, o.Split = splits, splits.Split
 	}
@@ -38,7 +38,7 @@ func answerTraefik(ctx context.Context, group *errgroup.Group, c *config, r rout
 	if err != nil {
 		return err
 	}
-	handler, splits := &traefik.Handler{}, nomad.NewSplits(client, c.Instance, c.Nomad.Namespace)
+	handler, splits := &traefik.Handler{Copies: r.Copies}, nomad.NewSplits(client, c.Instance, c.Nomad.Namespace)
 	if err := serve(ctx, group, r.Listen, handler); err != nil {
 		return err
 	}

@@ -51,6 +51,8 @@ type RouterHarness struct {
 	NewUser func() func(release string) (alloc string)
 	// Copied is how many requests an endpoint answered that were marked as copies. nil where the router copies none.
 	Copied func(e strategy.Endpoint) int
+	// Asked is what an endpoint was asked, save for "/"; nil where that is not known.
+	Asked func(e strategy.Endpoint) []Request
 	// Edge is the address at which users reach the router over HTTP, by the release's name as host; answers name their
 	// allocation in X-Alloc. "" where there are no users, as in a simulation.
 	Edge string
@@ -103,6 +105,7 @@ func TestRouter(t *testing.T, newHarness func(t *testing.T) RouterHarness) {
 		{"connection drain", routerDrain},
 		{"sticky sessions", routerSticky},
 		{"copies of requests", routerCopies},
+		{"what is copied", routerCopiesWhat},
 		{"ended context", routerEndedContext},
 	} {
 		t.Run(c.name, func(t *testing.T) {

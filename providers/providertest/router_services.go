@@ -3,10 +3,12 @@ package providertest
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,6 +34,9 @@ type Services struct {
 type service struct {
 	behavior atomic.Pointer[Behavior]
 	copied   atomic.Int64
+
+	mu    sync.Mutex
+	asked []Request // for other things than "/"
 }
 
 // headerShadow marks copies of requests, whichever router makes them.
@@ -58,6 +63,7 @@ func (s *Services) Start(_, alloc string) strategy.Endpoint {
 }
 
 func (one *service) answer(alloc string, w http.ResponseWriter, r *http.Request) {
+	one.note(r)
 	if websocket.IsWebSocketUpgrade(r) {
 		holdSocket(w, r, alloc)
 		return
@@ -78,6 +84,19 @@ func (one *service) answer(alloc string, w http.ResponseWriter, r *http.Request)
 		w.WriteHeader(http.StatusInternalServerError)
 	}
 	_, _ = io.WriteString(w, alloc) // An error here is a user who went away.
+}
+
+// note remembers a request, save the many for "/".
+func (one *service) note(r *http.Request) {
+	if r.URL.Path == "/" {
+		return
+	}
+	body, _ := io.ReadAll(r.Body) // What broke off is shorter.
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	one.asked = append(one.asked, Request{
+		Method: r.Method, Host: r.Host, URI: r.RequestURI, Body: string(body), Copy: r.Header.Get(headerShadow), Headers: slices.Collect(maps.Keys(r.Header)),
+	})
 }
 
 // holdSocket keeps a WebSocket open until the other side ends it. It says first who keeps it.
@@ -105,6 +124,14 @@ func (s *Services) Behave(e strategy.Endpoint, b Behavior) { s.one(e).behavior.S
 
 // Copied is how many copies one answered. It does for a RouterHarness.
 func (s *Services) Copied(e strategy.Endpoint) int { return int(s.one(e).copied.Load()) }
+
+// Asked is what one was asked, save for "/". It does for a RouterHarness.
+func (s *Services) Asked(e strategy.Endpoint) []Request {
+	one := s.one(e)
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	return slices.Clone(one.asked)
+}
 
 // headerCookies is where services say which cookies they were sent.
 const headerCookies = "X-Cookies"

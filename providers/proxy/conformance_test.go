@@ -35,7 +35,7 @@ func TestRouter(t *testing.T) {
 		edge, other := strings.TrimPrefix(one.traffic.URL, "http://"), strings.TrimPrefix(two.traffic.URL, "http://")
 		client, services, users, keeps := connect(), providertest.NewServices(t), providertest.NewUsers(t, edge), false
 		return providertest.RouterHarness{
-			Router: client, Meter: client, Start: services.Start, Behave: services.Behave, Copied: services.Copied,
+			Router: client, Meter: client, Start: services.Start, Behave: services.Behave, Copied: services.Copied, Asked: services.Asked,
 			Send: users.Send, NewUser: users.NewUser, Edge: edge, Others: []string{other},
 			Connect: func(release string) (string, <-chan string) {
 				keeps = true

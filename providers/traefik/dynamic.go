@@ -13,23 +13,31 @@ import (
 
 // dynamic is the part of Traefik's dynamic configuration that is used.
 type dynamic struct {
-	HTTP struct {
-		Services map[string]service `json:"services,omitempty"`
-	} `json:"http"`
+	HTTP section `json:"http"`
+}
+
+type section struct {
+	Services    map[string]service    `json:"services,omitempty"`
+	Routers     map[string]route      `json:"routers,omitempty"`
+	Middlewares map[string]middleware `json:"middlewares,omitempty"`
+	Transports  map[string]transport  `json:"serversTransports,omitempty"`
 }
 
 type service struct {
 	LoadBalancer *loadBalancer `json:"loadBalancer,omitempty"`
 	Weighted     *weighted     `json:"weighted,omitempty"`
+	Mirroring    *mirroring    `json:"mirroring,omitempty"`
 }
 
 type loadBalancer struct {
 	Servers     []server     `json:"servers"`
 	HealthCheck *healthCheck `json:"healthCheck,omitempty"`
+	Transport   string       `json:"serversTransport,omitempty"`
 }
 
 type server struct {
-	URL string `json:"url"`
+	URL          string `json:"url"`
+	PreservePath bool   `json:"preservePath,omitempty"`
 }
 
 type healthCheck struct {
@@ -61,8 +69,8 @@ type cookie struct {
 // nowhere is the server of the services that nobody routes to.
 const nowhere = "http://127.0.0.1:1"
 
-// configuration is what Traefik is told of these splits.
-func configuration(splits []strategy.Split) ([]byte, error) {
+// configuration is what Traefik is told of these splits. entry is the address of its entry point for copies, "" for none.
+func configuration(splits []strategy.Split, entry string) ([]byte, error) {
 	var d dynamic
 	d.HTTP.Services = map[string]service{}
 	for _, s := range splits {
@@ -71,7 +79,10 @@ func configuration(splits []strategy.Split) ([]byte, error) {
 			return nil, err
 		}
 		maps.Copy(d.HTTP.Services, services(s))
-		d.HTTP.Services[marker(s.Release, sum)] = service{LoadBalancer: &loadBalancer{Servers: []server{{nowhere}}}}
+		if s.Copies != nil && entry != "" {
+			d.HTTP.copy(s, entry)
+		}
+		d.HTTP.Services[marker(s.Release, sum)] = service{LoadBalancer: &loadBalancer{Servers: []server{{URL: nowhere}}}}
 	}
 	content, err := json.Marshal(d)
 	if err != nil {
@@ -107,7 +118,7 @@ func services(s strategy.Split) map[string]service {
 func balance(endpoints []strategy.Endpoint, check *strategy.Check) *loadBalancer {
 	b := &loadBalancer{Servers: []server{}}
 	for _, e := range endpoints {
-		b.Servers = append(b.Servers, server{"http://" + e.Address})
+		b.Servers = append(b.Servers, server{URL: "http://" + e.Address})
 	}
 	if check != nil && check.Type == "http" && len(endpoints) > 0 {
 		b.HealthCheck = &healthCheck{Path: check.Path, Interval: text(check.Interval), Timeout: text(check.Timeout)}

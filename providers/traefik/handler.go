@@ -11,6 +11,10 @@ import (
 // Handler answers Traefik with the splits that it was given last. Until it was given any it answers with status 503, and
 // Traefik goes on with what it has. It is safe for concurrent use.
 type Handler struct {
+	// Copies is the address of Traefik's entry point for copies of requests; "" where none are made. Not to be changed once it
+	// answers.
+	Copies string
+
 	mu     sync.RWMutex
 	known  bool
 	splits []strategy.Split
@@ -32,7 +36,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "the splits are not known yet: Nomad has not been read", http.StatusServiceUnavailable)
 		return
 	}
-	content, err := configuration(splits)
+	content, err := configuration(splits, h.Copies)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

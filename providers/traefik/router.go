@@ -2,6 +2,7 @@ package traefik
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -34,6 +35,7 @@ type Options struct {
 	Split  func(ctx context.Context, router, release string) (strategy.Split, bool, error)
 	APIs   []string      // base URLs of the API of every Traefik, such as "http://10.0.0.7:8080"; none where it is not to be asked
 	Delay  time.Duration // without APIs: the time until a split that was published is in effect
+	Copies string        // the address of Traefik's entry point for copies of requests; "" where none are made
 	Client *http.Client  // one with a timeout of 5s when nil
 	Now    func() time.Time
 }
@@ -56,6 +58,11 @@ func New(o Options) (*Router, error) {
 	if len(o.APIs) > 0 && o.Delay > 0 {
 		return nil, fmt.Errorf("router %q has both instances and delay: leave one out", o.Name)
 	}
+	if o.Copies != "" {
+		if err := checkCopies(o.Copies); err != nil {
+			return nil, fmt.Errorf("router %q: %w", o.Name, err)
+		}
+	}
 	if o.Delay == 0 {
 		o.Delay = DefaultDelay
 	}
@@ -68,9 +75,14 @@ func New(o Options) (*Router, error) {
 	return &Router{options: o, since: map[string]time.Time{}}, nil
 }
 
-// Abilities is that it divides and keeps sessions, and follows and counts nothing by itself.
-func (*Router) Abilities() strategy.Abilities {
-	return strategy.Abilities{Kind: "traefik", Static: true, Sessions: true}
+// Abilities is that it divides and keeps sessions, copies requests where it has an entry point for that, and follows and
+// counts nothing by itself.
+func (r *Router) Abilities() strategy.Abilities {
+	a := strategy.Abilities{Kind: "traefik", Static: true, Sessions: true, Copies: r.options.Copies != ""}
+	if !a.Copies {
+		a.CopiesWith = `copies = "127.0.0.1:8091"`
+	}
+	return a
 }
 
 // Apply publishes a split. It is in effect when Read says so.
@@ -106,8 +118,52 @@ func (r *Router) read(ctx context.Context, release string) (strategy.Split, erro
 	if !loaded {
 		return strategy.Split{Release: release}, nil
 	}
+	if split.Copies != nil {
+		if err := r.copies(ctx, release); err != nil {
+			return strategy.Split{}, err
+		}
+	}
 	return split, nil
 }
+
+// copies tells why requests of a release are not copied, or nil.
+func (r *Router) copies(ctx context.Context, release string) error {
+	if r.options.Copies == "" {
+		return fmt.Errorf("router %q copies no requests any more: give it back its copies, the address of Traefik's entry point %q", r.options.Name, EntryPoint)
+	}
+	problems := make([]error, len(r.options.APIs))
+	var group sync.WaitGroup
+	for i, api := range r.options.APIs {
+		group.Go(func() { problems[i] = r.copiesBy(ctx, api, release) })
+	}
+	group.Wait()
+	return errors.Join(problems...)
+}
+
+// copiesBy asks one Traefik whether it takes copies in, and where.
+func (r *Router) copiesBy(ctx context.Context, api, release string) error {
+	var route struct {
+		Status string
+		Error  []string
+	}
+	if _, err := r.ask(ctx, api, "/api/http/routers/"+url.PathEscape(release+"-shadow@http"), &route); err != nil {
+		return err
+	}
+	if route.Status != "enabled" {
+		return fmt.Errorf("the Traefik at %s copies no requests (%s): does it have the entry point %q, at %s?", api, strings.Join(route.Error, ", "), EntryPoint, r.options.Copies)
+	}
+	var entry struct{ Address string }
+	if _, err := r.ask(ctx, api, "/api/entrypoints/"+EntryPoint, &entry); err != nil {
+		return err
+	}
+	address, _, _ := strings.Cut(entry.Address, "/") // "/tcp"
+	if want, got := port(r.options.Copies), port(address); want != got {
+		return fmt.Errorf("the Traefik at %s has its entry point %q at %s, and the copies of router %q are to go to %s: make them one", api, EntryPoint, entry.Address, r.options.Name, r.options.Copies)
+	}
+	return nil
+}
+
+func port(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
 
 // loaded tells whether every Traefik routes by the split with this checksum.
 func (r *Router) loaded(ctx context.Context, release, sum string) (bool, error) {
@@ -161,7 +217,19 @@ func (r *Router) forget(release string) {
 
 // lists tells whether a Traefik has loaded a service.
 func (r *Router) lists(ctx context.Context, api, name string) (bool, error) {
-	address := strings.TrimSuffix(api, "/") + "/api/http/services/" + url.PathEscape(name+"@http")
+	there, err := r.ask(ctx, api, "/api/http/services/"+url.PathEscape(name+"@http"), nil)
+	if err != nil || there {
+		return there, err
+	}
+	if there, err = r.ask(ctx, api, "/api/version", nil); err == nil && !there { // Not the API of a Traefik that has not loaded it.
+		err = fmt.Errorf("ask Traefik what it has loaded: %s has no API: is it enabled there (api.insecure, or a router to api@internal)?", api)
+	}
+	return false, err
+}
+
+// ask asks an API for something, into answer unless that is nil. It tells whether that is there.
+func (r *Router) ask(ctx context.Context, api, path string, answer any) (bool, error) {
+	address := strings.TrimSuffix(api, "/") + path
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return false, fmt.Errorf("ask Traefik what it has loaded: %w", err)
@@ -171,29 +239,16 @@ func (r *Router) lists(ctx context.Context, api, name string) (bool, error) {
 		return false, fmt.Errorf("ask Traefik what it has loaded: %w", err) // It names the URL.
 	}
 	defer response.Body.Close()
-	switch response.StatusCode {
-	case http.StatusOK:
+	switch {
+	case response.StatusCode == http.StatusNotFound:
+		return false, nil
+	case response.StatusCode != http.StatusOK:
+		return false, fmt.Errorf("ask Traefik what it has loaded: %s answers with status %s", address, response.Status)
+	case answer == nil:
 		return true, nil
-	case http.StatusNotFound:
-		return false, r.isAPI(ctx, api)
 	}
-	return false, fmt.Errorf("ask Traefik what it has loaded: %s answers with status %s", address, response.Status)
-}
-
-// isAPI tells a Traefik that has not loaded something from an address that is no API at all.
-func (r *Router) isAPI(ctx context.Context, api string) error {
-	address := strings.TrimSuffix(api, "/") + "/api/version"
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return fmt.Errorf("ask Traefik for its version: %w", err)
+	if err := json.NewDecoder(response.Body).Decode(answer); err != nil {
+		return false, fmt.Errorf("ask Traefik what it has loaded: read the answer of %s: %w", address, err)
 	}
-	response, err := r.options.Client.Do(request)
-	if err != nil {
-		return fmt.Errorf("ask Traefik for its version: %w", err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask Traefik for its version: %s answers with status %s: is its API enabled there (api.insecure, or a router to api@internal)?", address, response.Status)
-	}
-	return nil
+	return true, nil
 }
