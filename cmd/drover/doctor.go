@@ -15,7 +15,6 @@ import (
 
 	"github.com/drover-dev/drover/providers/git"
 	"github.com/drover-dev/drover/providers/github"
-	"github.com/drover-dev/drover/providers/nginx"
 	"github.com/drover-dev/drover/providers/nomad"
 	"github.com/drover-dev/drover/providers/prometheus"
 	"github.com/drover-dev/drover/reconcile"
@@ -208,19 +207,24 @@ func (d *doctor) router(ctx context.Context, r routerConfig, traffic reconcile.T
 		instances = len(state.Splits)
 	}
 	d.say(what, strategy.CheckupWell, count(instances, "instance")+" answering", "")
-	if router, ok := traffic.Router.(*nginx.Router); ok {
+	if router, ok := traffic.Router.(lacking); ok {
 		d.copies(ctx, router, asked)
 	}
 }
 
-// copies looks whether NGINX includes what the releases need that have requests copied.
-func (d *doctor) copies(ctx context.Context, router *nginx.Router, releases []string) {
+// lacking is a router that knows what its balancer's own configuration lacks for copies of requests.
+type lacking interface {
+	Missing(ctx context.Context, release string) (words []string)
+}
+
+// copies looks whether a balancer has what the releases need that have requests copied.
+func (d *doctor) copies(ctx context.Context, router lacking, releases []string) {
 	for _, name := range releases {
 		if d.releases[name].Plan.Shadow == nil {
 			continue
 		}
 		if lacks := router.Missing(ctx, name); len(lacks) > 0 {
-			d.say("copies for "+name, strategy.CheckupMissing, "its plan has a shadow, and NGINX would copy nothing", "In NGINX's configuration "+strings.Join(lacks, ", and ")+".")
+			d.say("copies for "+name, strategy.CheckupMissing, "its plan has a shadow, and nothing would be copied", sentence(strings.Join(lacks, ", and "))+".")
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"golang.org/x/sync/errgroup"
@@ -18,7 +19,11 @@ func (r *routerConfig) checkTraefik() hcl.Diagnostics {
 		return diags
 	}
 	if _, err := traefik.New(r.traefikOptions(nil)); err != nil {
-		return hcl.Diagnostics{fault("Invalid router", r.Range, "%v.", err)}
+		at := r.Range
+		if strings.Contains(err.Error(), "copies is") {
+			at = placesOf(r.Body, r.Range)("copies")
+		}
+		return hcl.Diagnostics{fault("Invalid router", at, "%v.", err)}
 	}
 	return nil
 }

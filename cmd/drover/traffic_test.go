@@ -26,7 +26,11 @@ func TestAbilitiesAreInTheManual(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	with := map[string]map[string]interface{ Abilities() strategy.Abilities }{routerNGINX: {"with `copies`": copies}}
+	entry, err := traefik.New(traefik.Options{Name: "edge", Copies: "127.0.0.1:8091"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := map[string]map[string]interface{ Abilities() strategy.Abilities }{routerNGINX: {"with `copies`": copies}, routerTraefik: {"with `copies`": entry}}
 	if diff := cmp.Diff(len(routers), len(routerTypes())); diff != "" {
 		t.Fatalf("not every type of router is compared: %v", routerTypes())
 	}

@@ -1,11 +1,15 @@
 package traefik
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/drover-dev/drover/strategy"
@@ -149,6 +153,75 @@ func checkCopies(address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || host == "" || port == "" || strings.ContainsAny(address, "/ `") {
 		return fmt.Errorf("copies is %q: give the address of Traefik's entry point %q, as Traefik itself reaches it, such as \"127.0.0.1:8091\"", address, EntryPoint)
+	}
+	return nil
+}
+
+// Missing is what the configuration of each Traefik lacks so that requests can be copied, in words, by what its API says.
+// Where none is to be asked, or does not answer, nothing is known to be missing.
+func (r *Router) Missing(ctx context.Context, _ string) (words []string) {
+	if r.options.Copies == "" {
+		return nil
+	}
+	for _, api := range r.options.APIs {
+		if lacks, err := r.lacksEntry(ctx, api); err == nil && lacks != "" {
+			words = append(words, lacks)
+		}
+	}
+	return words
+}
+
+// lacksEntry is what a Traefik lacks to take copies in; "" for nothing.
+func (r *Router) lacksEntry(ctx context.Context, api string) (string, error) {
+	var entry struct{ Address string }
+	there, err := r.ask(ctx, api, "/api/entrypoints/"+EntryPoint, &entry)
+	switch {
+	case err != nil:
+		return "", err
+	case !there:
+		return fmt.Sprintf("the Traefik at %s has no entry point %q: give it one, at %s", api, EntryPoint, r.options.Copies), nil
+	case port(r.options.Copies) != port(entry.Address):
+		return fmt.Sprintf("the Traefik at %s has its entry point %q at %q, and the copies of router %q go to %s: make them one", api, EntryPoint, entry.Address, r.options.Name, r.options.Copies), nil
+	}
+	return "", nil
+}
+
+func port(address string) string {
+	address, _, _ = strings.Cut(address, "/") // As in ":8091/tcp".
+	return address[strings.LastIndexByte(address, ':')+1:]
+}
+
+// copying tells why the requests of a release are not copied, or nil.
+func (r *Router) copying(ctx context.Context, release string) error {
+	if r.options.Copies == "" {
+		return fmt.Errorf("router %q copies no requests any more: give its block back its copies, the address of Traefik's entry point %q", r.options.Name, EntryPoint)
+	}
+	problems := make([]error, len(r.options.APIs))
+	var group sync.WaitGroup
+	for i, api := range r.options.APIs {
+		group.Go(func() { problems[i] = r.copyingBy(ctx, api, release) })
+	}
+	group.Wait()
+	return errors.Join(problems...)
+}
+
+func (r *Router) copyingBy(ctx context.Context, api, release string) error {
+	lacks, err := r.lacksEntry(ctx, api)
+	switch {
+	case err != nil:
+		return err
+	case lacks != "":
+		return errors.New(lacks)
+	}
+	var route struct {
+		Status string
+		Error  []string
+	}
+	if _, err := r.ask(ctx, api, "/api/http/routers/"+url.PathEscape(release+"-shadow@http"), &route); err != nil {
+		return err
+	}
+	if route.Status != "enabled" {
+		return fmt.Errorf("the Traefik at %s takes no copies of requests (%s): Drover needs Traefik 3.2 or later for that", api, strings.Join(route.Error, ", "))
 	}
 	return nil
 }

@@ -119,51 +119,12 @@ func (r *Router) read(ctx context.Context, release string) (strategy.Split, erro
 		return strategy.Split{Release: release}, nil
 	}
 	if split.Copies != nil {
-		if err := r.copies(ctx, release); err != nil {
+		if err := r.copying(ctx, release); err != nil {
 			return strategy.Split{}, err
 		}
 	}
 	return split, nil
 }
-
-// copies tells why requests of a release are not copied, or nil.
-func (r *Router) copies(ctx context.Context, release string) error {
-	if r.options.Copies == "" {
-		return fmt.Errorf("router %q copies no requests any more: give it back its copies, the address of Traefik's entry point %q", r.options.Name, EntryPoint)
-	}
-	problems := make([]error, len(r.options.APIs))
-	var group sync.WaitGroup
-	for i, api := range r.options.APIs {
-		group.Go(func() { problems[i] = r.copiesBy(ctx, api, release) })
-	}
-	group.Wait()
-	return errors.Join(problems...)
-}
-
-// copiesBy asks one Traefik whether it takes copies in, and where.
-func (r *Router) copiesBy(ctx context.Context, api, release string) error {
-	var route struct {
-		Status string
-		Error  []string
-	}
-	if _, err := r.ask(ctx, api, "/api/http/routers/"+url.PathEscape(release+"-shadow@http"), &route); err != nil {
-		return err
-	}
-	if route.Status != "enabled" {
-		return fmt.Errorf("the Traefik at %s copies no requests (%s): does it have the entry point %q, at %s?", api, strings.Join(route.Error, ", "), EntryPoint, r.options.Copies)
-	}
-	var entry struct{ Address string }
-	if _, err := r.ask(ctx, api, "/api/entrypoints/"+EntryPoint, &entry); err != nil {
-		return err
-	}
-	address, _, _ := strings.Cut(entry.Address, "/") // "/tcp"
-	if want, got := port(r.options.Copies), port(address); want != got {
-		return fmt.Errorf("the Traefik at %s has its entry point %q at %s, and the copies of router %q are to go to %s: make them one", api, EntryPoint, entry.Address, r.options.Name, r.options.Copies)
-	}
-	return nil
-}
-
-func port(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
 
 // loaded tells whether every Traefik routes by the split with this checksum.
 func (r *Router) loaded(ctx context.Context, release, sum string) (bool, error) {

@@ -155,3 +155,77 @@ func TestAPIsThatAreNone(t *testing.T) {
 		t.Error("an API that fails gave no error")
 	}
 }
+
+// TestCopiesNeedAnEntryPoint: where Traefik has none for copies, or another than Drover gives them to, the split is not said to
+// be in effect, and why is said.
+func TestCopiesNeedAnEntryPoint(t *testing.T) {
+	p, s := &published{}, &standIn{t: t}
+	p.handler.Copies, s.handler = "127.0.0.1:8091", &p.handler
+	api := httptest.NewServer(http.HandlerFunc(s.api))
+	t.Cleanup(api.Close)
+	router := newRouter(t, p, "127.0.0.1:8091", api.URL)
+	split := strategy.Split{
+		Release: "shop", Service: "shop", Copies: &strategy.Copies{Percent: 1000, Methods: []string{"GET"}},
+		Stable: []strategy.Endpoint{{Alloc: "a", Address: "10.0.0.1:80"}}, Canary: []strategy.Endpoint{{Alloc: "b", Address: "10.0.0.2:80"}},
+	}
+	if err := router.Apply(t.Context(), split); err != nil {
+		t.Fatal(err)
+	}
+	read := func(router *traefik.Router) (last error) {
+		for range 100 {
+			state, err := router.Read(t.Context(), "shop")
+			if err == nil && split.InEffect(state.Splits[0]) {
+				return nil
+			}
+			last = err
+			time.Sleep(time.Millisecond)
+		}
+		return last
+	}
+	for entry, want := range map[string]string{
+		"":                   `has no entry point "drover-copies": give it one, at 127.0.0.1:8091`,
+		"127.0.0.1:9999/tcp": `has its entry point "drover-copies" at "127.0.0.1:9999/tcp", and the copies of router "edge" go to 127.0.0.1:8091`,
+	} {
+		s.entry = entry
+		if err := read(router); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("with the entry point at %q: %v, want %q", entry, err, want)
+		}
+		if words := strings.Join(router.Missing(t.Context(), "shop"), "; "); !strings.Contains(words, want) {
+			t.Errorf("with the entry point at %q %q is missing, want %q", entry, words, want)
+		}
+	}
+	s.entry = ":8091"
+	if err := read(router); err != nil {
+		t.Errorf("with the entry point on all addresses: %v", err)
+	}
+	if words := router.Missing(t.Context(), "shop"); len(words) > 0 {
+		t.Errorf("nothing is missing, but %v is said to be", words)
+	}
+	if err := read(newRouter(t, p, "", api.URL)); err == nil || !strings.Contains(err.Error(), "copies no requests any more") {
+		t.Errorf("a router that has lost its entry point: %v", err)
+	}
+	if _, err := traefik.New(traefik.Options{Name: "edge", Copies: "8091"}); err == nil || !strings.Contains(err.Error(), `such as "127.0.0.1:8091"`) {
+		t.Errorf("an entry point without a host: %v", err)
+	}
+}
+
+// TestPartOfAPercentIsCopied: Traefik's mirroring knows whole percents.
+func TestPartOfAPercentIsCopied(t *testing.T) {
+	var h traefik.Handler
+	h.Copies = "127.0.0.1:8091"
+	h.Set([]strategy.Split{{Release: "shop", Copies: &strategy.Copies{Percent: 125, Methods: []string{"GET"}}}})
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", nil))
+	var config struct{ HTTP documented }
+	if err := json.Unmarshal(answer.Body.Bytes(), &config); err != nil {
+		t.Fatal(err)
+	}
+	m := config.HTTP.Services["shop"].Mirroring
+	if m == nil || m.Mirrors[0].Percent != 2 {
+		t.Fatalf("shop is mirrored as %+v, want 2 percent of it", m)
+	}
+	some := config.HTTP.Services[m.Mirrors[0].Name].Weighted
+	if some == nil || some.Services[0].Weight != 125 || some.Services[1].Weight != 75 || len(config.HTTP.Services[some.Services[1].Name].LoadBalancer.Servers) > 0 {
+		t.Errorf("of them %+v are copied, want 125 of 200 and the rest to nobody", some)
+	}
+}
