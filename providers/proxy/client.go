@@ -12,11 +12,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/common/expfmt"
+
 	"github.com/drover-dev/drover/strategy"
 )
 
 // maxAnswer bounds what is read from the admin handler of an instance.
 const maxAnswer = 32 << 20
+
+// idleConnections is how many connections to an instance are kept: several releases are looked at at one time.
+const idleConnections = 16
 
 // Publisher makes splits known to the instances of a router.
 type Publisher interface {
@@ -52,7 +57,9 @@ func NewClient(o ClientOptions) (*Client, error) {
 		return nil, fmt.Errorf("router %q has no list of its instances", o.Router)
 	}
 	if o.HTTPClient == nil {
-		o.HTTPClient = &http.Client{Timeout: 5 * time.Second}
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.MaxIdleConnsPerHost = idleConnections
+		o.HTTPClient = &http.Client{Timeout: 5 * time.Second, Transport: transport}
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -99,7 +106,7 @@ func (c *Client) Read(ctx context.Context, release string) (strategy.TrafficStat
 
 func (c *Client) readSplit(ctx context.Context, instance, release string) (effectiveSplit, error) {
 	var splits []effectiveSplit
-	err := c.get(ctx, instance, "/splits?release="+url.QueryEscape(release), func(body io.Reader) error { return json.NewDecoder(body).Decode(&splits) })
+	err := c.get(ctx, instance, "/splits?release="+url.QueryEscape(release), func(_ *http.Response, body io.Reader) error { return json.NewDecoder(body).Decode(&splits) })
 	if err != nil {
 		return effectiveSplit{}, err
 	}
@@ -111,13 +118,17 @@ func (c *Client) readSplit(ctx context.Context, instance, release string) (effec
 	return effectiveSplit{Open: map[string]int{}}, nil
 }
 
-// get reads a page of an instance's admin handler.
-func (c *Client) get(ctx context.Context, instance, path string, read func(io.Reader) error) error {
+// metricsFormat is what metrics are asked for in: with hundreds of releases the text takes many times as long to read.
+var metricsFormat = expfmt.NewFormat(expfmt.TypeProtoDelim)
+
+// get reads a page of an instance's admin handler. read gets the answer, and its body up to a limit.
+func (c *Client) get(ctx context.Context, instance, path string, read func(*http.Response, io.Reader) error) error {
 	address := strings.TrimSuffix(instance, "/") + path
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return fmt.Errorf("ask the proxy at %s: %w", address, err)
 	}
+	request.Header.Set("Accept", string(metricsFormat)+",*/*;q=0.1")
 	response, err := c.options.HTTPClient.Do(request)
 	if err != nil {
 		return fmt.Errorf("ask the proxy: %w", err) // It names the URL.
@@ -126,7 +137,7 @@ func (c *Client) get(ctx context.Context, instance, path string, read func(io.Re
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("ask the proxy: %s answers with status %s", address, response.Status)
 	}
-	if err := read(io.LimitReader(response.Body, maxAnswer)); err != nil {
+	if err := read(response, io.LimitReader(response.Body, maxAnswer)); err != nil {
 		return fmt.Errorf("understand the proxy's answer of %s: %w", address, err)
 	}
 	return nil

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"sync"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 )
 
 // pages reads the metrics of instances. They are of all releases, and Drover asks for each release by itself: those who ask
@@ -28,20 +29,20 @@ type desk struct {
 
 // page is the metrics of an instance at one moment. Those who share it do not change it.
 type page struct {
-	done     chan struct{} // closed when the rest is there
-	families map[string]*dto.MetricFamily
-	err      error
+	done    chan struct{} // closed when the rest is there
+	reading *reading
+	err     error
 }
 
 // get is a page that was begun after the call.
-func (p *pages) get(ctx context.Context, instance string, read func(context.Context) (map[string]*dto.MetricFamily, error)) (map[string]*dto.MetricFamily, error) {
+func (p *pages) get(ctx context.Context, instance string, read func(context.Context) (*reading, error)) (*reading, error) {
 	d := p.enter(instance)
 	defer p.leave(instance, d)
 	for {
 		mine, first := p.join(d)
 		if first {
 			p.fill(ctx, d, mine, read)
-			return mine.families, mine.err
+			return mine.reading, mine.err
 		}
 		select {
 		case <-mine.done:
@@ -49,7 +50,7 @@ func (p *pages) get(ctx context.Context, instance string, read func(context.Cont
 			return nil, ctx.Err()
 		}
 		if !errors.Is(mine.err, context.Canceled) && !errors.Is(mine.err, context.DeadlineExceeded) || ctx.Err() != nil {
-			return mine.families, mine.err
+			return mine.reading, mine.err
 		}
 		// Whoever was to read it gave up; that says nothing of the instance.
 	}
@@ -91,7 +92,7 @@ func (p *pages) join(d *desk) (mine *page, first bool) {
 }
 
 // fill reads a page once the one before it was read.
-func (p *pages) fill(ctx context.Context, d *desk, mine *page, read func(context.Context) (map[string]*dto.MetricFamily, error)) {
+func (p *pages) fill(ctx context.Context, d *desk, mine *page, read func(context.Context) (*reading, error)) {
 	defer close(mine.done)
 	begin := func() { // Who asks from here on gets a newer one.
 		p.mu.Lock()
@@ -102,21 +103,62 @@ func (p *pages) fill(ctx context.Context, d *desk, mine *page, read func(context
 	case d.turn <- struct{}{}:
 		defer func() { <-d.turn }()
 		begin()
-		mine.families, mine.err = read(ctx)
+		mine.reading, mine.err = read(ctx)
 	case <-ctx.Done():
 		begin()
 		mine.err = ctx.Err()
 	}
 }
 
-// metricsOf reads the metrics of an instance.
-func (c *Client) metricsOf(ctx context.Context, instance string) (map[string]*dto.MetricFamily, error) {
-	return c.pages.get(ctx, instance, func(ctx context.Context) (families map[string]*dto.MetricFamily, err error) {
-		err = c.get(ctx, instance, "/metrics", func(body io.Reader) error {
-			parser := expfmt.NewTextParser(model.UTF8Validation)
-			families, err = parser.TextToMetricFamilies(body)
+// read reads the metrics of an instance.
+func (c *Client) read(ctx context.Context, instance string) (*reading, error) {
+	return c.pages.get(ctx, instance, func(ctx context.Context) (r *reading, err error) {
+		err = c.get(ctx, instance, "/metrics", func(response *http.Response, body io.Reader) error {
+			r, err = readMetrics(expfmt.NewDecoder(body, expfmt.ResponseFormat(response.Header)))
 			return err
 		})
-		return families, err
+		return r, err
 	})
+}
+
+// reading is what an instance had counted at one moment.
+type reading struct {
+	source            string // the process that counts
+	since             time.Time
+	requests, seconds map[string][]*dto.Metric // by release
+}
+
+func readMetrics(decoder expfmt.Decoder) (*reading, error) {
+	r := &reading{requests: map[string][]*dto.Metric{}, seconds: map[string][]*dto.Metric{}}
+	for {
+		var family dto.MetricFamily
+		err := decoder.Decode(&family)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		switch family.GetName() {
+		case metricRequests:
+			sortInto(r.requests, &family)
+		case metricSeconds:
+			sortInto(r.seconds, &family)
+		case metricStarted:
+			if r.source, r.since, err = identity(&family); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if r.source == "" {
+		return nil, errors.New("no " + metricStarted + " among them: is this the admin address of a drover proxy?")
+	}
+	return r, nil
+}
+
+func sortInto(releases map[string][]*dto.Metric, family *dto.MetricFamily) {
+	for _, metric := range family.GetMetric() {
+		release := labelOf(metric, "release")
+		releases[release] = append(releases[release], metric)
+	}
 }

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -38,27 +37,24 @@ func (c *Client) Sample(ctx context.Context, release string) (strategy.Sample, e
 
 // scrape is the series of both tracks of one instance.
 func (c *Client) scrape(ctx context.Context, instance, release string) ([]strategy.Series, error) {
-	families, err := c.metricsOf(ctx, instance)
+	read, err := c.read(ctx, instance)
 	if err != nil {
 		return nil, err
 	}
-	source, since, err := identity(families[metricStarted])
-	if err != nil {
-		return nil, fmt.Errorf("understand the metrics of %s: %w", instance, err)
-	}
+	requests, seconds := read.requests[release], read.seconds[release]
 	series := make([]strategy.Series, 0, 3)
 	tracks := []strategy.Track{strategy.Stable, strategy.Canary}
-	if slices.ContainsFunc(families[metricSeconds].GetMetric(), func(m *dto.Metric) bool { return belongs(m, release, strategy.Shadow) }) {
+	if slices.ContainsFunc(seconds, func(m *dto.Metric) bool { return belongs(m, strategy.Shadow) }) {
 		tracks = append(tracks, strategy.Shadow)
 	}
 	for _, track := range tracks {
-		counters, err := countersOf(families, release, track)
+		counters, err := countersOf(requests, seconds, track)
 		if err != nil {
 			return nil, fmt.Errorf("understand the metrics of %s: %w", instance, err)
 		}
-		series = append(series, strategy.Series{Source: source, Since: since, Track: track, Counters: counters})
-		for endpoint, counters := range endpointsOf(families, release, track) {
-			series = append(series, strategy.Series{Source: source, Since: since, Track: track, Endpoint: endpoint, Counters: counters})
+		series = append(series, strategy.Series{Source: read.source, Since: read.since, Track: track, Counters: counters})
+		for endpoint, counters := range endpointsOf(requests, track) {
+			series = append(series, strategy.Series{Source: read.source, Since: read.since, Track: track, Endpoint: endpoint, Counters: counters})
 		}
 	}
 	return series, nil
@@ -66,8 +62,8 @@ func (c *Client) scrape(ctx context.Context, instance, release string) ([]strate
 
 // identity is the name of the process that counts, and when it began.
 func identity(started *dto.MetricFamily) (source string, since time.Time, err error) {
-	if len(started.GetMetric()) != 1 {
-		return "", time.Time{}, errors.New("no " + metricStarted + " among them: is this the admin address of a drover proxy?")
+	if n := len(started.GetMetric()); n != 1 {
+		return "", time.Time{}, fmt.Errorf("%s is there %d times, want once", metricStarted, n)
 	}
 	metric := started.GetMetric()[0]
 	seconds, fraction := math.Modf(metric.GetGauge().GetValue())
@@ -76,20 +72,20 @@ func identity(started *dto.MetricFamily) (source string, since time.Time, err er
 	return source, since, nil
 }
 
-func countersOf(families map[string]*dto.MetricFamily, release string, track strategy.Track) (strategy.Counters, error) {
+// countersOf is what a track of the release counted whose metrics these are.
+func countersOf(requests, seconds []*dto.Metric, track strategy.Track) (strategy.Counters, error) {
 	counters := strategy.Counters{Buckets: make([]float64, len(latencyBounds()))}
-	for _, metric := range families[metricRequests].GetMetric() {
-		code := labelOf(metric, "code")
-		if !belongs(metric, release, track) {
+	for _, metric := range requests {
+		if !belongs(metric, track) {
 			continue
 		}
 		counters.Requests += metric.GetCounter().GetValue()
-		if isError(code) {
+		if isError(labelOf(metric, "code")) {
 			counters.Errors += metric.GetCounter().GetValue()
 		}
 	}
-	for _, metric := range families[metricSeconds].GetMetric() {
-		if !belongs(metric, release, track) {
+	for _, metric := range seconds {
+		if !belongs(metric, track) {
 			continue
 		}
 		var bounds []float64
@@ -111,10 +107,10 @@ func countersOf(families map[string]*dto.MetricFamily, release string, track str
 }
 
 // endpointsOf is what a track counted by endpoint.
-func endpointsOf(families map[string]*dto.MetricFamily, release string, track strategy.Track) map[string]strategy.Counters {
+func endpointsOf(requests []*dto.Metric, track strategy.Track) map[string]strategy.Counters {
 	all := map[string]strategy.Counters{}
-	for _, metric := range families[metricRequests].GetMetric() {
-		if !belongs(metric, release, track) {
+	for _, metric := range requests {
+		if !belongs(metric, track) {
 			continue
 		}
 		endpoint := labelOf(metric, "endpoint")
@@ -130,8 +126,8 @@ func endpointsOf(families map[string]*dto.MetricFamily, release string, track st
 
 func isError(code string) bool { return code == "5xx" || code == classError }
 
-func belongs(metric *dto.Metric, release string, track strategy.Track) bool {
-	return labelOf(metric, "release") == release && labelOf(metric, "track") == string(track)
+func belongs(metric *dto.Metric, track strategy.Track) bool {
+	return labelOf(metric, "track") == string(track)
 }
 
 func labelOf(metric *dto.Metric, name string) string {
