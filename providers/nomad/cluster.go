@@ -27,6 +27,8 @@ type Cluster struct {
 
 	mu      sync.Mutex
 	read    map[strategy.JobRef]*readJob
+	recent  []recentHistory // the oldest first
+	parsed  []parsed        // the oldest first
 	passing passing
 }
 

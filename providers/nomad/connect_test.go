@@ -55,6 +55,21 @@ func TestConnectReadsTheTokenAnew(t *testing.T) {
 	}
 }
 
+// TestConnectAsksForPlainAnswers: compressing one costs Nomad's server more than most answers do.
+func TestConnectAsksForPlainAnswers(t *testing.T) {
+	next := &recorder{}
+	client, err := nomad.Connect(nomad.Config{Address: "http://nomad.test:4646", HTTPClient: &http.Client{Transport: next}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Raw().Query("/v1/jobs", new(any), nil); err == nil {
+		t.Fatal("an empty body was decoded")
+	}
+	if got := next.requests[0].Header.Values("Accept-Encoding"); !cmp.Equal(got, []string{"identity"}) {
+		t.Errorf("asked for an answer in %q, want identity", got)
+	}
+}
+
 // TestConnectThroughASocket is how a task of Nomad reaches it: by the socket in its secrets, and with the token of its
 // identity, which Nomad renews in its file.
 func TestConnectThroughASocket(t *testing.T) {

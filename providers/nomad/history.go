@@ -58,6 +58,37 @@ func (c *Cluster) history(ctx context.Context, job strategy.JobRef) (history, er
 	return all, nil
 }
 
+// recentLimit is how many histories are kept: more than there are jobs looked at and registered at one time.
+const recentLimit = 16
+
+// recentHistory is the history of a job that was read last.
+type recentHistory struct {
+	job strategy.JobRef
+	all history
+}
+
+// remember keeps what was read of a job a moment ago, for its registration.
+func (c *Cluster) remember(job strategy.JobRef, all history) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.recent = slices.DeleteFunc(c.recent, func(r recentHistory) bool { return r.job == job })
+	c.recent = append(c.recent, recentHistory{job, all})
+	c.recent = c.recent[max(0, len(c.recent)-recentLimit):]
+}
+
+// historyAt is the history of a job for an act that Nomad takes at that index alone: what was read before will do, as long
+// as it was of that index.
+func (c *Cluster) historyAt(ctx context.Context, job strategy.JobRef, index uint64) (history, error) {
+	c.mu.Lock()
+	i := slices.IndexFunc(c.recent, func(r recentHistory) bool { return r.job == job && r.all.live().modifyIndex() == index })
+	if i >= 0 {
+		defer c.mu.Unlock()
+		return c.recent[i].all, nil
+	}
+	c.mu.Unlock()
+	return c.history(ctx, job)
+}
+
 // live is the version that runs. The history must not be empty.
 func (h history) live() version { return h[0] }
 

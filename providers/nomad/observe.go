@@ -30,6 +30,7 @@ func (c *Cluster) Observe(ctx context.Context, ref strategy.JobRef, service stri
 	if len(all) == 0 {
 		return strategy.ClusterState{}, nil
 	}
+	c.remember(ref, all)
 	state, err := c.describe(ctx, ref, all, service)
 	if err != nil {
 		return strategy.ClusterState{}, unobserved(ref, err)

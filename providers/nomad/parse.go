@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -69,11 +70,44 @@ func flatten(text string) string {
 // errorCount is the head of such a list.
 var errorCount = regexp.MustCompile(`(^| )\d+ errors? occurred:$`)
 
+// parsedLimit is how many answers of Nomad's parser are kept: a commit has its jobspecs looked at, and registered a moment
+// later.
+const parsedLimit = 256
+
+// parsed is what Nomad's parser made of a source.
+type parsed struct {
+	jobspec, variables, namespace string
+	answer                        json.RawMessage
+}
+
+func (p parsed) of(s strategy.JobSource) bool {
+	return p.jobspec == s.Jobspec && p.variables == s.Variables && p.namespace == s.Namespace
+}
+
+// askParser has Nomad parse a source, unless it did lately.
+func (c *Cluster) askParser(ctx context.Context, source strategy.JobSource) (json.RawMessage, error) {
+	c.mu.Lock()
+	i := slices.IndexFunc(c.parsed, func(p parsed) bool { return p.of(source) })
+	if i >= 0 {
+		defer c.mu.Unlock()
+		return c.parsed[i].answer, nil
+	}
+	c.mu.Unlock()
+	request := api.JobsParseRequest{JobHCL: source.Jobspec, Variables: source.Variables}
+	var answer json.RawMessage
+	if _, err := c.client.Raw().Write("/v1/jobs/parse", &request, &answer, write(ctx, source.Namespace)); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.parsed = append(c.parsed, parsed{source.Jobspec, source.Variables, source.Namespace, answer})
+	c.parsed = c.parsed[max(0, len(c.parsed)-parsedLimit):]
+	return answer, nil
+}
+
 // parse is the job as Nomad's parser gives it, without defaults.
 func (c *Cluster) parse(ctx context.Context, source strategy.JobSource) (document, error) {
-	request := api.JobsParseRequest{JobHCL: source.Jobspec, Variables: source.Variables}
-	var raw json.RawMessage
-	_, err := c.client.Raw().Write("/v1/jobs/parse", &request, &raw, write(ctx, source.Namespace))
+	raw, err := c.askParser(ctx, source)
 	if err != nil {
 		if statusOf(err) == http.StatusBadRequest {
 			return nil, invalid(source, bodyOf(err))

@@ -17,7 +17,7 @@ import (
 // r.ModifyIndex; strategy.ErrInvalid that Nomad does not accept the spec. unchanged says that Nomad found nothing to
 // do: no version carries the marker then.
 func (c *Cluster) Register(ctx context.Context, r strategy.Registration) (unchanged bool, err error) {
-	all, err := c.history(ctx, r.Job)
+	all, err := c.historyAt(ctx, r.Job, r.ModifyIndex)
 	if err != nil {
 		return false, fmt.Errorf("register job %s: %w", r.Job, err)
 	}
@@ -39,11 +39,15 @@ func (c *Cluster) Register(ctx context.Context, r strategy.Registration) (unchan
 	if _, err := c.client.Raw().Write("/v1/jobs", request, nil, write(ctx, r.Job.Namespace)); err != nil {
 		return false, registrationError(r, err)
 	}
+	if len(all) == 0 {
+		return false, nil
+	}
+	// Nomad's answer has a new index also where it found nothing to do.
 	after, err := c.history(ctx, r.Job)
 	if err != nil {
 		return false, fmt.Errorf("look at job %s after its registration: %w", r.Job, err)
 	}
-	return len(all) > 0 && len(after) > 0 && after.live().modifyIndex() == index, nil
+	return len(after) > 0 && after.live().modifyIndex() == index, nil
 }
 
 // spec is the job to register, as Git has it or as Nomad kept it, and the source to store with it.
