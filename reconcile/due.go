@@ -17,7 +17,7 @@ const (
 // attention says when a release is looked at between two sweeps. The zero value is never, unless something comes up.
 type attention struct {
 	seen  string           // the content key that it was looked at with last
-	stir  bool             // something came up that concerns it
+	stir  bool             // something came up that concerns it: in Nomad, or of what was to be said
 	at    time.Time        // when to look again whether the router has its split; zero with the next sweep
 	looks int              // made that soon, one after the other
 	given *strategy.Action // the split that the router does not show yet
@@ -50,23 +50,26 @@ func (a *attention) later(now time.Time) {
 	}
 }
 
-// glance tells whether a release that has to be looked at only for its split may be left alone: the router does not show it
-// yet. That asks the router alone.
-func (l *Loop) glance(ctx context.Context, name string, t *tracked, now time.Time) bool {
+// forSplit tells whether a release is to be looked at only because its router may have its split by now.
+func (l *Loop) forSplit(name string, t *tracked) bool {
 	a := &t.attention
-	if a.stir || a.given == nil || t.restingOn != "" || a.seen != l.intent.key(name) || l.isAsked(name) {
-		return false
-	}
+	return !a.stir && a.given != nil && t.restingOn == "" && a.seen == l.intent.key(name) && !l.isAsked(name)
+}
+
+// hasSplit tells whether the router of a release shows the split that it was given. Only the router is asked; what cannot be
+// read is left to a decision.
+func (l *Loop) hasSplit(ctx context.Context, name string, t *tracked, now time.Time) bool {
+	a := &t.attention
 	traffic, err := l.router(a.given.Router)
 	if err != nil {
-		return false
+		return true
 	}
 	state, err := traffic.read(ctx, name)
 	if err == nil && state.Has(*a.given.Split) {
-		return false
+		return true
 	}
 	a.later(now)
-	return true
+	return false
 }
 
 // due tells whether a release in motion has to be looked at before the next sweep.
@@ -88,7 +91,7 @@ func (l *Loop) takeStirred() {
 	defer l.mu.Unlock()
 	for name := range l.stirred {
 		if t := l.releases[name]; t != nil {
-			t.attention.stir = true
+			t.attention.stir, t.known = true, known{}
 		}
 	}
 	clear(l.stirred)

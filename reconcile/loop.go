@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/drover-dev/drover/strategy"
 )
@@ -62,14 +61,8 @@ type Decision struct {
 	Observation strategy.Observation
 }
 
-const (
-	// saveEvery bounds what a crash may lose of the clocks; everything else is stored at once.
-	saveEvery = 5 * time.Second
-	// rounds bounds how often one pass looks at one release: an effect that shows at once is followed at once.
-	rounds = 8
-	// parallel bounds how many releases are worked on at a time.
-	parallel = 8
-)
+// saveEvery bounds what a crash may lose of the clocks; everything else is stored at once.
+const saveEvery = 5 * time.Second
 
 // Loop reconciles all releases of one repository. Its methods may not be called concurrently, save Wake and Do.
 type Loop struct {
@@ -117,6 +110,7 @@ type tracked struct {
 	restingOn string // the content key that the release came to rest on; "" while it is in motion
 	waits     bool   // for another rollout to end
 	split     kept
+	known     known
 	attention attention
 }
 
@@ -194,9 +188,7 @@ func (l *Loop) disturbed(ctx context.Context, now time.Time) func(*tracked) bool
 
 // sweep works on every release that has something to do, and on those that were disturbed. It returns those in motion.
 func (l *Loop) sweep(ctx context.Context, now time.Time, disturbed func(*tracked) bool, whole bool) (moving []string, failures []error) {
-	var mu sync.Mutex
-	var group errgroup.Group
-	group.SetLimit(parallel)
+	var turns []*turn
 	for _, name := range slices.Sorted(maps.Keys(l.releases)) {
 		t := l.releases[name]
 		isDisturbed := disturbed(t)
@@ -205,20 +197,17 @@ func (l *Loop) sweep(ctx context.Context, now time.Time, disturbed func(*tracked
 		}
 		d, _ := l.intent.desired(name)
 		wait := l.slots.take(name, t.record.Rollout, d) // Here, so that those first in the alphabet are first.
-		group.Go(func() error {
-			if !whole && !isDisturbed && l.glance(ctx, name, t, now) {
-				return nil
-			}
-			err := l.work(ctx, name, t, now, wait)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				failures = append(failures, fmt.Errorf("release %q: %w", name, err))
-			}
-			return nil
-		})
+		glance := !whole && !isDisturbed
+		if !glance || now.Sub(t.known.at) >= tick {
+			t.known = known{}
+		}
+		turns = append(turns, &turn{name: name, tracked: t, now: now, wait: wait, glance: glance})
 	}
-	_ = group.Wait() // What goes wrong is in failures.
+	for len(turns) > 0 {
+		var faults []error
+		turns, faults = l.round(ctx, turns)
+		failures = append(failures, faults...)
+	}
 	moving = l.inMotion()
 	slices.Sort(moving)
 	return moving, failures
@@ -330,83 +319,6 @@ func (l *Loop) standOf(release string) strategy.Rollout {
 	r := l.stands[release]
 	r.Release = release
 	return r
-}
-
-// work advances one release as far as it goes now. wait is why it may not begin a rollout; nil when it may.
-func (l *Loop) work(ctx context.Context, name string, t *tracked, now time.Time, wait *refusal) error {
-	var last []strategy.Action
-	var seen known
-	key := l.intent.key(name)
-	defer func() {
-		l.slots.settle(name, t.record.Rollout)
-		t.attention.settle(key, now, last)
-	}()
-	for range rounds {
-		before := t.record.Rollout
-		o := l.observe(ctx, name, t, now, &seen)
-		if err := ctx.Err(); err != nil {
-			return err // What could not be read says nothing of the world: this process is to end, or leads no more.
-		}
-		t.split.see(&o)
-		l.remarkLoss(name, before, o)
-		person := l.attend(name, &o, wait)
-		next, actions, _ := strategy.Advance(before, o, now)
-		l.announce(before, next)
-		if l.opts.Notify != nil {
-			l.opts.Notify(Decision{At: now, Before: before, After: next, Observation: o})
-		}
-		early, late := order(actions)
-		failed := l.perform(ctx, t, early)
-		t.record.Rollout = next
-		if err := l.store(ctx, t, now); err != nil {
-			// Without a record nothing may be given traffic, started or ended.
-			t.record.Rollout = before
-			person.answer(before, err)
-			return errors.Join(failed, err)
-		}
-		person.answer(next, nil)
-		l.errands.put(name, next)
-		l.show(name, next)
-		if failed = errors.Join(failed, l.perform(ctx, t, late)); failed != nil {
-			t.restingOn = ""
-			return failed
-		}
-		t.restingOn, t.waits = "", false
-		t.split.settle(o, actions)
-		t.split.looked = now
-		if next.Phase == strategy.Resting && next.Hold == nil && len(actions) == 0 && o.GitAway == nil {
-			t.restingOn = l.intent.key(name)
-			t.waits = next.Reason.Code == strategy.LimitReached && wait != nil && wait.queued
-			return nil
-		}
-		seen.after(actions)
-		repeated := same(actions, last)
-		last = actions
-		if len(actions) == 0 || repeated {
-			return nil
-		}
-	}
-	return nil
-}
-
-// order takes apart what may come before the record and what must come after it.
-func order(actions []strategy.Action) (early, late []strategy.Action) {
-	for _, a := range actions {
-		if a.Before {
-			early = append(early, a)
-		} else {
-			late = append(late, a)
-		}
-	}
-	return early, late
-}
-
-// same tells whether a round asks again for what the round before did: then its effect takes time.
-func same(a, b []strategy.Action) bool {
-	return slices.EqualFunc(a, b, func(x, y strategy.Action) bool {
-		return x.Kind == y.Kind && x.Deployment == y.Deployment && x.ModifyIndex == y.ModifyIndex &&
-			(x.Split == nil) == (y.Split == nil) && (x.Split == nil || x.Split.InEffect(*y.Split))
-	})
 }
 
 // store writes the record when it says something new, or when its clocks are old.

@@ -9,9 +9,11 @@ import (
 	"github.com/drover-dev/drover/strategy"
 )
 
-// known is what was seen of a job a moment ago, in the same pass. It holds until something is done to the job; what others
-// do meanwhile is seen in the next pass, and acts compare before they set.
+// known is what was seen of a job a moment ago, in the same pass or in one that waited for the router alone. It holds until
+// something is done to the job; what others do meanwhile is seen a second later, or when Nomad tells, and acts compare before
+// they set.
 type known struct {
+	at      time.Time // of the pass
 	job     strategy.JobRef
 	service string
 	state   strategy.ClusterState
@@ -28,7 +30,7 @@ func (k *known) after(actions []strategy.Action) {
 
 // observe gathers all that a decision about one release may rest on. What cannot be read is left nil, with the problem.
 // Nomad is asked only for what is not known already, and what it says is known then.
-func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Time, seen *known) strategy.Observation {
+func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Time) strategy.Observation {
 	r := t.record.Rollout
 	o := strategy.Observation{Unchanged: t.unchanged, Smoke: t.smoke, Forced: l.forced(), GitAway: l.gitAway, Prune: l.opts.Prune && l.intent.gone(name)}
 	o.Desired, o.GitProblem = l.intent.desired(name)
@@ -42,15 +44,15 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Ti
 	}
 	var wait sync.WaitGroup
 	wait.Go(func() {
-		if seen.job != job || seen.service != service {
+		if t.known.job != job || t.known.service != service {
 			state, err := l.opts.Cluster.Observe(ctx, job, service)
 			if err != nil {
 				o.ClusterProblem, o.ClusterDenied = err.Error(), errors.Is(err, strategy.ErrDenied)
 				return
 			}
-			*seen = known{job, service, state}
+			t.known = known{now, job, service, state}
 		}
-		state := seen.state
+		state := t.known.state
 		if owner := state.Marker.Instance; owner != "" && owner != l.opts.Instance {
 			o.Owner = owner
 		}
@@ -112,7 +114,7 @@ func (l *Loop) observeTraffic(ctx context.Context, t *tracked, o *strategy.Obser
 		o.Traffic = &state
 	}
 	switch {
-	case r.AtRest(): // At rest nothing is judged.
+	case r.AtRest(), r.Phase == strategy.Placing && !r.Registered: // There is nothing to judge yet.
 	case traffic.Measured: // The metrics are asked, once it is known which allocations there are.
 	case traffic.Meter == nil:
 		o.Sample = &strategy.Sample{At: now} // Nothing is counted, and the gates know: they ask the metrics.

@@ -116,7 +116,8 @@ func (l *Loop) look(ctx context.Context, now time.Time) ([]Preview, error) {
 }
 
 func (l *Loop) preview(ctx context.Context, name string, t *tracked, now time.Time) Preview {
-	o := l.observe(ctx, name, t, now, &known{})
+	alone := &tracked{record: t.record, unchanged: t.unchanged, smoke: t.smoke, split: t.split} // What it sees is nobody else's.
+	o := l.observe(ctx, name, alone, now)
 	believeRecord(t.record.Rollout, &o, now)
 	return l.foresee(ctx, t.record.Rollout, o, now)
 }

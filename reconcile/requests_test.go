@@ -44,10 +44,10 @@ func TestRequestsOfARollout(t *testing.T) {
 	}
 	w.release(checkout, "1.1.0")
 	w.tick()
-	if counted.registered == 0 || counted.registered > 14 {
-		t.Errorf("the canary was registered with request %d of %d, want the 14th at the latest", counted.registered, counted.requests)
+	if counted.registered == 0 || counted.registered > 12 {
+		t.Errorf("the canary was registered with request %d of %d, want the 12th at the latest", counted.registered, counted.requests)
 	}
-	if counted.requests > 24 {
-		t.Errorf("the pass made %d requests to Nomad, want 24 at most", counted.requests)
+	if counted.requests > 22 {
+		t.Errorf("the pass made %d requests to Nomad, want 22 at most", counted.requests)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -25,12 +26,14 @@ type slowCluster struct {
 
 	mu       sync.Mutex
 	observed map[string]int // by job
+	calls    []string       // what was called, and for which job
 }
 
 // Observe counts.
 func (c *slowCluster) Observe(ctx context.Context, job strategy.JobRef, service string) (strategy.ClusterState, error) {
 	c.mu.Lock()
 	c.observed[job.ID]++
+	c.calls = append(c.calls, "observe "+job.ID)
 	c.mu.Unlock()
 	return c.stillCluster.Observe(ctx, job, service)
 }
@@ -45,6 +48,9 @@ func (c *slowCluster) looks() map[string]int {
 
 // Register tells of the registration.
 func (c *slowCluster) Register(_ context.Context, r strategy.Registration) (bool, error) {
+	c.mu.Lock()
+	c.calls = append(c.calls, "register "+r.Job.ID)
+	c.mu.Unlock()
 	select {
 	case c.registered <- r:
 	default:
@@ -162,6 +168,50 @@ func TestRegistersSoon(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestOneLookUntilRegistered: waiting for the router asks nothing of Nomad again.
+func TestOneLookUntilRegistered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		router := &lateRouter{}
+		r := run(t, 3, router)
+		router.after, r.cluster.calls = 50*time.Millisecond, nil
+		r.ask(1)
+		time.Sleep(time.Second / 2)
+		synctest.Wait()
+		want := []string{"observe " + name(1), "register " + name(1), "observe " + name(1)}
+		if diff := cmp.Diff(want, r.cluster.calls[:min(3, len(r.cluster.calls))]); diff != "" {
+			t.Errorf("calls of the cluster (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestAllAreRegisteredFirst: of many releases in one commit none waits until it was read what became of the others.
+func TestAllAreRegisteredFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const releases = 10 // As many as may be under way.
+		r := run(t, releases, &lateRouter{})
+		r.cluster.calls = nil
+		all := make([]int, releases)
+		for n := range all {
+			all[n] = n
+		}
+		r.ask(all...)
+		synctest.Wait()
+		registered := map[string]bool{}
+		for _, call := range r.cluster.calls {
+			kind, job, _ := strings.Cut(call, " ")
+			switch {
+			case len(registered) == releases:
+				return
+			case kind == "register":
+				registered[job] = true
+			case registered[job]:
+				t.Fatalf("%s was looked at again when %d of %d were registered: %v", job, len(registered), releases, r.cluster.calls)
+			}
+		}
+		t.Errorf("%d of %d were registered", len(registered), releases)
+	})
 }
 
 // TestLooksAtWhatChanged: what happens to one of many releases in motion has that one looked at, and the others in their time.
