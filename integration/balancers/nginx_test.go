@@ -22,17 +22,22 @@ var (
 	_ reconcile.Meter  = (*nginx.Router)(nil)
 )
 
-// startNGINX runs NGINX with a server for each release of the suite, and returns the address for users.
-func startNGINX(t *testing.T) (edge string, router *nginx.Router, config string, program *server, again func() *nginx.Router) {
+// underTest is an NGINX with its router.
+type underTest struct {
+	dir, config              string
+	edge, admin, log, copies string // addresses
+	router                   *nginx.Router
+	again                    func() *nginx.Router
+	program                  *server
+}
+
+// startNGINX runs NGINX with a server for each release of the suite.
+func startNGINX(t *testing.T) *underTest {
 	t.Helper()
-	dir := t.TempDir()
-	edge = freeAddress(t)
-	admin, log, copies := freeAddress(t), freeAddress(t), freeAddress(t)
-	config = filepath.Join(dir, "nginx.conf")
-	include := filepath.Join(dir, "edge.conf")
-	var servers strings.Builder
-	for _, release := range []string{"shop", "other"} {
-		fmt.Fprintf(&servers, `  server {
+	return runNGINX(t, func(u *underTest) string {
+		text := "http {\n  include " + u.dir + "/edge.conf;\n"
+		for _, release := range []string{"shop", "other"} {
+			text += fmt.Sprintf(`  server {
     listen %s;
     server_name %s;
     location / {
@@ -48,69 +53,95 @@ func startNGINX(t *testing.T) (edge string, router *nginx.Router, config string,
       proxy_set_header Cookie %[3]s_cookies;
     }
   }
-`, edge, release, nginx.Variable(release), log, filepath.Join(dir, "edge"))
-	}
+`, u.edge, release, nginx.Variable(release), u.log, u.dir+"/edge")
+		}
+		return text + "}\n"
+	}, "shop", "other")
+}
+
+// runNGINX runs NGINX with an http block.
+func runNGINX(t *testing.T, block func(*underTest) string, releases ...string) *underTest {
+	t.Helper()
+	u := &underTest{dir: t.TempDir(), edge: freeAddress(t), admin: freeAddress(t), log: freeAddress(t), copies: freeAddress(t)}
+	u.config = filepath.Join(u.dir, "nginx.conf")
 	text := fmt.Sprintf(`daemon off;
 pid %[1]s/nginx.pid;
 error_log %[1]s/error.log;
 worker_processes 2;
 events { worker_connections 512; }
-http {
+`, u.dir) + strings.Replace(block(u), "http {", fmt.Sprintf(`http {
   access_log off;
+  client_body_buffer_size 128k; # The workers may be somebody who may not write where tests do.
   client_body_temp_path %[1]s/body;
   proxy_temp_path %[1]s/proxy;
   fastcgi_temp_path %[1]s/fastcgi;
   uwsgi_temp_path %[1]s/uwsgi;
-  scgi_temp_path %[1]s/scgi;
-  include %[2]s;
-%[3]s}
-`, dir, include, servers.String())
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+  scgi_temp_path %[1]s/scgi;`, u.dir), 1)
+	if err := os.WriteFile(u.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	control := func(args ...string) []string { return append([]string{"nginx", "-p", dir, "-c", config}, args...) }
-	again = func() *nginx.Router {
+	u.again = func() *nginx.Router {
 		router, err := nginx.New(nginx.Options{
-			Name: "edge", File: include, Admin: admin, Log: log, Copies: copies, Test: control("-t", "-q"), Reload: control("-s", "reload"),
+			Name: "edge", File: filepath.Join(u.dir, "edge.conf"), Admin: u.admin, Log: u.log, Copies: u.copies,
+			Test: u.command("-t", "-q"), Reload: u.command("-s", "reload"),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return router
 	}
-	router = again()
+	u.router = u.again()
 	// NGINX does not start without the variables that its servers name.
-	if err := router.Prepare("shop", "other"); err != nil {
+	if err := u.router.Prepare(releases...); err != nil {
 		t.Fatal(err)
 	}
-	program = run(t, func() bool {
-		response, err := http.Get("http://" + admin + "/drover")
+	u.program = run(t, func() bool {
+		response, err := http.Get("http://" + u.admin + "/drover")
 		return err == nil && response.Body.Close() == nil
-	}, "nginx", "-p", dir, "-c", config)
+	}, u.command()...)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	heard := make(chan error, 1)
-	go func() { heard <- router.Hear(ctx) }()
+	go func() { heard <- u.router.Hear(ctx) }()
 	t.Cleanup(func() { cancel(); <-heard })
 	for {
-		if _, err := router.Sample(t.Context(), "shop"); err == nil {
+		if _, err := u.router.Sample(t.Context(), releases[0]); err == nil {
 			break
 		}
 		time.Sleep(time.Millisecond)
 	}
-	return edge, router, config, program, again
+	return u
+}
+
+func (u *underTest) command(args ...string) []string {
+	return append([]string{"nginx", "-p", u.dir, "-c", u.config}, args...)
+}
+
+// apply applies a split and waits until it is in effect.
+func (u *underTest) apply(t *testing.T, split strategy.Split) {
+	t.Helper()
+	if err := u.router.Apply(t.Context(), split); err != nil {
+		t.Fatal(err)
+	}
+	for in := false; !in; time.Sleep(time.Millisecond) {
+		state, err := u.router.Read(t.Context(), split.Release)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in = split.InEffect(state.Splits[0])
+	}
 }
 
 func TestNGINX(t *testing.T) {
 	t.Parallel()
 	providertest.TestRouter(t, func(t *testing.T) providertest.RouterHarness {
 		t.Helper()
-		edge, router, _, program, again := startNGINX(t)
-		users, services := providertest.NewUsers(t, edge), providertest.NewServices(t)
+		u := startNGINX(t)
+		users, services := providertest.NewUsers(t, u.edge), providertest.NewServices(t)
 		return providertest.RouterHarness{
-			Router: router, Meter: router, Start: services.Start, Behave: services.Behave, Send: users.Send,
+			Router: u.router, Meter: u.router, Start: services.Start, Behave: services.Behave, Send: users.Send,
 			Settle: func() { time.Sleep(20 * time.Millisecond) },
 			Count:  func() { time.Sleep(300 * time.Millisecond) }, // The log comes after the answer.
-			Edge:   edge, Restart: program.restart, Again: func() reconcile.Router { return again() },
+			Edge:   u.edge, Restart: u.program.restart, Again: func() reconcile.Router { return u.again() },
 			NewUser: users.NewUser, Copied: services.Copied,
 			Drawn: true, Changes: 25,
 		}
@@ -118,26 +149,17 @@ func TestNGINX(t *testing.T) {
 }
 
 func TestNGINXPutsBackWhatItDoesNotAccept(t *testing.T) {
-	edge, router, config, _, _ := startNGINX(t)
-	users, services := providertest.NewUsers(t, edge), providertest.NewServices(t)
+	u := startNGINX(t)
+	users, services := providertest.NewUsers(t, u.edge), providertest.NewServices(t)
 	split := strategy.Split{Release: "shop", Namespace: "default", Service: "shop", Resting: true, Stable: []strategy.Endpoint{services.Start("shop", "one")}}
-	if err := router.Apply(t.Context(), split); err != nil {
-		t.Fatal(err)
-	}
-	for in := false; !in; {
-		state, err := router.Read(t.Context(), "shop")
-		if err != nil {
-			t.Fatal(err)
-		}
-		in = split.InEffect(state.Splits[0])
-	}
+	u.apply(t, split)
 	bad := split
 	bad.Stable = []strategy.Endpoint{{Alloc: "two", Address: "no such; address"}}
-	err := router.Apply(t.Context(), bad)
+	err := u.router.Apply(t.Context(), bad)
 	if err == nil || !strings.Contains(err.Error(), "put back") {
 		t.Fatalf("a configuration that NGINX does not accept: %v, want an error that it is put back", err)
 	}
-	if err := exec.Command("nginx", "-p", filepath.Dir(config), "-c", config, "-t", "-q").Run(); err != nil {
+	if err := exec.Command("nginx", u.command("-t", "-q")[1:]...).Run(); err != nil {
 		t.Errorf("the configuration is not as it was: %v", err)
 	}
 	if got := users.Send("shop", 10); got["one"] != 10 {

@@ -86,6 +86,7 @@ server {
   access_log off;
   error_page 418 %[2]s; # None of those that may be set for all servers.
   client_max_body_size 64k;
+  client_body_buffer_size 64k;
   location / {
     if ($drover_shadow = "") { return 204; }
     mirror %[2]s;

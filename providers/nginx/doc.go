@@ -14,6 +14,12 @@
 // the test fails. A small server in the file, on an address that only Drover needs, says which one the running workers
 // have loaded: a split is in effect when they say so.
 //
+// Users are kept on their track by a cookie, which names the rollout and the track: a map of it comes before the draw.
+//
+// Copies of requests are drawn in the server of the users, and handed to another server of the same NGINX, which answers at
+// once and asks the canary then. NGINX takes no further request of a user's connection before what it mirrored has ended; so
+// nobody waits for a canary.
+//
 // Where NGINX is told to, it sends a line for each request to an address that Drover hears on: which upstream answered, with
 // what status, and how long it took. Nothing else of it tells the tracks apart.
 //

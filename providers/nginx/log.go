@@ -121,6 +121,16 @@ func (t *tally) add(line string) {
 	}
 }
 
+// requests is how many requests of an upstream were counted.
+func (t *tally) requests(host string) float64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c := t.counts[host]; c != nil {
+		return c.Requests
+	}
+	return 0
+}
+
 // tookOf is how long an answer took: what the upstream's servers took, each that was tried, or else the whole request. The
 // last field is the request's time.
 func tookOf(times string) float64 {

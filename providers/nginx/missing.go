@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/drover-dev/drover/strategy"
 )
 
 // dumped begins the line before each file of a configuration that NGINX prints.
@@ -62,4 +64,35 @@ func includes(loads map[string]bool, path string) bool {
 		}
 	}
 	return false
+}
+
+// expected is how many copies are to have come when none did, before that is no chance: it is one in hundreds of millions.
+const expected = 20
+
+// counted is what was counted of a release when its copies began, by the checksum of the file that had them made.
+type counted struct {
+	sum           string
+	users, copies float64
+}
+
+// uncopied is an error when users' requests of a release that are to be copied are not. Only the log says so.
+func (r *Router) uncopied(split strategy.Split, sum string) error {
+	if !copying(split) || r.options.Log == "" {
+		delete(r.began, split.Release)
+		return nil
+	}
+	name := strategy.Symbol(split.Release)
+	users := r.tally.requests(upstream(name, strategy.Stable)) + r.tally.requests(upstream(name, strategy.Canary))
+	copies := r.tally.requests(upstream(name, strategy.Shadow))
+	began, known := r.began[split.Release]
+	if !known || began.sum != sum || users < began.users { // The last when the log was lost and is heard anew.
+		r.began[split.Release] = counted{sum: sum, users: users, copies: copies}
+		return nil
+	}
+	if copies != began.copies || (users-began.users)*split.Copies.Percent.Share() < expected {
+		return nil
+	}
+	mirror, copied := beside(r.options.File, split.Release)
+	return fmt.Errorf("of %.0f requests none was copied, and %s are to be: are there any of %s among them, and are %s and %s included where they belong",
+		users-began.users, split.Copies.Percent, strings.Join(split.Copies.Methods, ", "), mirror, copied)
 }

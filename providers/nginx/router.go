@@ -44,6 +44,7 @@ type Router struct {
 	seen  string                    // what was loaded when NGINX was asked last
 	since time.Time                 // when that was seen first
 	known map[string]strategy.Split // written last, and empty ones of releases that NGINX needs the variable of
+	began map[string]counted        // of releases whose requests are copied
 
 	tally tally
 }
@@ -68,7 +69,7 @@ func New(o Options) (*Router, error) {
 		o.Now = time.Now
 	}
 	// A kept connection would be answered by a worker that is on its way out.
-	return &Router{options: o, known: map[string]strategy.Split{}, client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}, nil
+	return &Router{options: o, known: map[string]strategy.Split{}, began: map[string]counted{}, client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}, nil
 }
 
 // isAddress tells whether NGINX takes a text as one word.
@@ -218,7 +219,8 @@ func (r *Router) read(ctx context.Context, release string) (strategy.Split, erro
 	if found.edited || loaded != found.sum || r.options.Now().Sub(r.since) < overlap {
 		return strategy.Split{Release: release}, nil
 	}
-	return found.splits[release], nil
+	split := found.splits[release]
+	return split, r.uncopied(split, loaded)
 }
 
 // loaded is the checksum of the file that the workers run by.

@@ -31,7 +31,7 @@ func TestFileChangedByHand(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "edge.conf")
-			router, err := nginx.New(nginx.Options{Name: "edge", File: file, Admin: "127.0.0.1:1", Test: []string{"true"}, Reload: []string{"true"}})
+			router, err := nginx.New(nginx.Options{Name: "edge", File: file, Admin: "127.0.0.1:1", Copies: "127.0.0.1:2", Test: []string{"true"}, Reload: []string{"true"}})
 			if err != nil {
 				t.Fatal(err)
 			}
