@@ -39,7 +39,7 @@ func (s socket) sample(ctx context.Context, backend string, added map[string]tim
 	if err != nil {
 		return nil, err
 	}
-	rows, column, err := s.stats(ctx, backend)
+	rows, column, err := s.stats(ctx, backend, serverRows)
 	if err != nil {
 		return nil, err
 	}
@@ -65,9 +65,15 @@ func (s socket) sample(ctx context.Context, backend string, added map[string]tim
 	return all, nil
 }
 
-// stats is the statistics of the servers of a backend, with the number of each column.
-func (s socket) stats(ctx context.Context, backend string) (rows [][]string, column map[string]int, err error) {
-	said, err := s.ask(ctx, "show stat "+backend+" 4 -1") // 4: servers only
+// What statistics are asked of.
+const (
+	backendRow = 2
+	serverRows = 4
+)
+
+// stats is the statistics of a backend, with the number of each column.
+func (s socket) stats(ctx context.Context, backend string, of int) (rows [][]string, column map[string]int, err error) {
+	said, err := s.ask(ctx, fmt.Sprintf("show stat %s %d -1", backend, of))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -80,29 +86,6 @@ func (s socket) stats(ctx context.Context, backend string) (rows [][]string, col
 		column[name] = i
 	}
 	return rows[1:], column, nil
-}
-
-// open is how many sessions each allocation has.
-func (s socket) open(ctx context.Context, backend string) (map[string]int, error) {
-	rows, column, err := s.stats(ctx, backend)
-	if err != nil {
-		return nil, err
-	}
-	open := map[string]int{}
-	for _, row := range rows {
-		for _, track := range []strategy.Track{strategy.Stable, strategy.Canary} {
-			alloc, ours := strings.CutPrefix(row[column["svname"]], string(track)+"-")
-			if !ours || row[column["pxname"]] != backend {
-				continue
-			}
-			n, err := strconv.Atoi(row[column["scur"]])
-			if err != nil {
-				return nil, fmt.Errorf("understand the sessions of %s in HAProxy at %s: %w", alloc, s.name, err)
-			}
-			open[alloc] += n
-		}
-	}
-	return open, nil
 }
 
 // started tells processes at one socket apart.

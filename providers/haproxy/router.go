@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +15,12 @@ type Options struct {
 	Name     string            // in Drover's configuration
 	Sockets  []string          // the runtime API of every process: "unix:/run/haproxy.sock" or "tcp:10.0.0.7:9999"
 	Backends map[string]string // by release; one that is not named has a backend of its own name
-	Now      func() time.Time  // time.Now when nil
+	// Folder is where Drover keeps a file for each release, with its servers, that HAProxy reads when it starts; "" for none.
+	Folder string
+	// Defaults is the section that the backend in that file takes its settings from, by release; one that is not named has one
+	// of its backend's name.
+	Defaults map[string]string
+	Now      func() time.Time // time.Now when nil
 }
 
 // Router steers every HAProxy process of one router, and is the meter of what went through them. It is safe for
@@ -26,11 +29,15 @@ type Router struct {
 	name     string
 	sockets  []socket
 	backends map[string]string
+	folder   string
+	defaults map[string]string
 	now      func() time.Time
 
 	mu    sync.Mutex
 	asked map[string]strategy.Split // what was applied last, by release; empty after a start
 	added map[string]time.Time      // when a server was added, by socket and name
+	// ended is since when servers that left have nothing open, by release, socket and name.
+	ended map[string]map[string]time.Time
 }
 
 // New makes a router. It asks HAProxy nothing.
@@ -38,7 +45,10 @@ func New(o Options) (*Router, error) {
 	if len(o.Sockets) == 0 {
 		return nil, fmt.Errorf("router %q has no socket of HAProxy's runtime API", o.Name)
 	}
-	r := &Router{name: o.Name, backends: o.Backends, now: o.Now, asked: map[string]strategy.Split{}, added: map[string]time.Time{}}
+	r := &Router{
+		name: o.Name, backends: o.Backends, folder: o.Folder, defaults: o.Defaults, now: o.Now,
+		asked: map[string]strategy.Split{}, added: map[string]time.Time{}, ended: map[string]map[string]time.Time{},
+	}
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -47,6 +57,7 @@ func New(o Options) (*Router, error) {
 		if err != nil {
 			return nil, fmt.Errorf("router %q: %w", o.Name, err)
 		}
+		s.folder = o.Folder
 		r.sockets = append(r.sockets, s)
 	}
 	return r, nil
@@ -59,9 +70,9 @@ func (r *Router) backend(release string) string {
 	return release
 }
 
-// Abilities is that it counts requests and errors by server. HAProxy keeps no histogram of latencies.
+// Abilities is that it counts requests and errors by server, and keeps users on theirs. HAProxy has no histogram of latencies.
 func (*Router) Abilities() strategy.Abilities {
-	return strategy.Abilities{Kind: "haproxy", Static: true, Counts: true, Open: true}
+	return strategy.Abilities{Kind: "haproxy", Static: true, Counts: true, Open: true, Sessions: true}
 }
 
 // Share is what of a weight arrives at the canary, with so many servers on each track.
@@ -70,212 +81,74 @@ func (r *Router) Share(w strategy.Weight, stable, canary int) strategy.Weight {
 	return share
 }
 
-// Apply brings every process to the split. Servers are added before weights change, and drained after that, so that
-// nothing is dropped; weights change in an order in which the canary never has more than it had or is to get.
-func (r *Router) Apply(ctx context.Context, split strategy.Split) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	problems := make([]error, len(r.sockets))
-	var group sync.WaitGroup
-	fresh := make([][]string, len(r.sockets))
-	for i, s := range r.sockets {
-		group.Go(func() { fresh[i], problems[i] = s.apply(ctx, r.backend(split.Release), split) })
-	}
-	group.Wait()
-	for i, s := range r.sockets {
-		for _, name := range fresh[i] {
-			r.added[s.name+" "+name] = r.now()
-		}
-	}
-	if err := errors.Join(problems...); err != nil {
-		return fmt.Errorf("set the split of %q on router %q: %w", split.Release, r.name, err)
-	}
-	r.asked[split.Release] = split
-	return nil
-}
-
-// apply brings one process to the split, and returns the servers that it added.
-func (s socket) apply(ctx context.Context, backend string, split strategy.Split) (fresh []string, err error) {
-	have, err := s.servers(ctx, backend)
-	if err != nil {
-		return nil, err
-	}
-	want := wanted(split)
-	adds, fresh := additions(backend, split.Check, have, want)
-	if err := s.do(ctx, adds); err != nil {
-		return nil, err
-	}
-	changes := append(levelChanges(backend, have, want), retirements(backend, have, want)...)
-	return fresh, s.do(ctx, changes)
-}
-
-// wanted is the servers of a split, canaries last.
-func wanted(split strategy.Split) []server {
-	stable, canary, _ := Levels(split.Weight, len(split.Stable), len(split.Canary))
-	var all []server
-	for _, e := range split.Stable {
-		all = append(all, server{name: serverName(strategy.Stable, e.Alloc), track: strategy.Stable, alloc: e.Alloc, address: e.Address, level: stable, serves: true})
-	}
-	for _, e := range split.Canary {
-		all = append(all, server{name: serverName(strategy.Canary, e.Alloc), track: strategy.Canary, alloc: e.Alloc, address: e.Address, level: canary, serves: true})
-	}
-	return all
-}
-
-// find is the server of that name among all, nil when it is not there.
-func find(all []server, name string) *server {
-	if i := slices.IndexFunc(all, func(s server) bool { return s.name == name }); i >= 0 {
-		return &all[i]
-	}
-	return nil
-}
-
-// additions adds the servers that are not there, without any traffic yet, and brings back those that were drained.
-func additions(backend string, check *strategy.Check, have, want []server) (changes []change, fresh []string) {
-	for _, w := range want {
-		at := backend + "/" + w.name
-		h := find(have, w.name)
-		switch {
-		case h == nil:
-			add := fmt.Sprintf("add server %s %s weight 0", at, w.address)
-			enable := []change{{command: "enable server " + at}}
-			if check != nil {
-				add += fmt.Sprintf(" check inter %d", max(check.Interval, time.Second).Milliseconds())
-				enable = append(enable, change{command: "enable health " + at})
-			}
-			changes = append(changes, change{command: add, fine: []string{"registered", "Already exists a server"}})
-			changes = append(changes, enable...)
-			fresh = append(fresh, w.name)
-		case h.address != w.address:
-			host, port, _ := net.SplitHostPort(w.address) // HAProxy says what is wrong with it.
-			changes = append(changes, change{command: fmt.Sprintf("set server %s addr %s port %s", at, host, port), fine: []string{"changed", "no need to change"}})
-		}
-		if h != nil && !h.serves {
-			changes = append(changes, change{command: "set server " + at + " weight 0"}, change{command: "set server " + at + " state ready"})
-		}
-	}
-	return changes, fresh
-}
-
-// levelChanges sets the weights that differ, one track after the other.
-func levelChanges(backend string, have, want []server) []change {
-	order := []strategy.Track{strategy.Canary, strategy.Stable}
-	if stableFirst(levels(have), levels(want)) {
-		slices.Reverse(order)
-	}
-	var changes []change
-	for _, track := range order {
-		for _, w := range want {
-			if h := find(have, w.name); w.track == track && (h == nil || h.level != w.level || !h.serves) {
-				changes = append(changes, change{command: fmt.Sprintf("set server %s/%s weight %d", backend, w.name, w.level)})
-			}
-		}
-	}
-	return changes
-}
-
-// division is the sum of the levels of each track.
-type division struct{ stable, canary int }
-
-func levels(all []server) (d division) {
-	for _, s := range all {
-		switch {
-		case !s.serves:
-		case s.track == strategy.Stable:
-			d.stable += s.level
-		case s.track == strategy.Canary:
-			d.canary += s.level
-		}
-	}
-	return d
-}
-
-// share is what the canary has; more than all when nobody has anything.
-func (d division) share() float64 {
-	if d.stable+d.canary == 0 {
-		return 2
-	}
-	return float64(d.canary) / float64(d.stable+d.canary)
-}
-
-// stableFirst tells whether stable's levels are to change before the canary's: so that somebody serves in between, and the
-// canary has as little as may be, which is never more than it had or is to get.
-func stableFirst(have, want division) bool {
-	return division{stable: want.stable, canary: have.canary}.share() < division{stable: have.stable, canary: want.canary}.share()
-}
-
-// retirements drains the servers of ours that the split does not have, and removes those that were drained before and
-// have no connection left.
-func retirements(backend string, have, want []server) []change {
-	var changes []change
-	for _, h := range have {
-		if h.track == "" || find(want, h.name) != nil {
-			continue
-		}
-		at := backend + "/" + h.name
-		if h.serves {
-			changes = append(changes, change{command: "set server " + at + " weight 0"}, change{command: "set server " + at + " state drain"})
-			continue
-		}
-		// A server that still has connections is not removed: it stays drained, and is looked at again.
-		changes = append(changes, change{command: "set server " + at + " state maint"}, change{
-			command: "del server " + at, fine: []string{"deleted", "connections attached", "Still"},
-		})
-	}
-	return changes
-}
-
 // Read is the split that every process has in effect. Weights that are none of those asked for, such as after a change by
 // hand, are reported as the share that they make.
 func (r *Router) Read(ctx context.Context, release string) (strategy.TrafficState, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	splits, problems := make([]strategy.Split, len(r.sockets)), make([]error, len(r.sockets))
-	open := make([]map[string]int, len(r.sockets))
+	pools, problems := make([]pool, len(r.sockets)), make([]error, len(r.sockets), len(r.sockets)+1)
 	var group sync.WaitGroup
 	for i, s := range r.sockets {
-		group.Go(func() {
-			if splits[i], problems[i] = r.read(ctx, s, release); problems[i] == nil && splits[i].Release != "" {
-				// Asked after the split: what it counts is what is open since that is in effect.
-				open[i], problems[i] = s.open(ctx, r.backend(release))
-			}
-		})
+		group.Go(func() { pools[i], problems[i] = s.pool(ctx, r.backend(release)) })
 	}
 	group.Wait()
-	if err := errors.Join(problems...); err != nil {
+	asked, known, err := r.remembers(release)
+	if !known && r.backends[release] == "" {
+		for i, problem := range problems {
+			if errors.As(problem, new(noBackendError)) {
+				problems[i] = nil // Nothing of it was ever asked for.
+			}
+		}
+	}
+	if err := errors.Join(append(problems, err)...); err != nil {
 		return strategy.TrafficState{}, fmt.Errorf("read the split of %q from router %q: %w", release, r.name, err)
 	}
-	state := strategy.TrafficState{Splits: splits, Open: map[string]int{}}
-	for _, of := range open {
-		for alloc, n := range of {
-			state.Open[alloc] += n
+	state := strategy.TrafficState{Open: map[string]int{}}
+	for _, p := range pools {
+		state.Splits = append(state.Splits, p.split(release, asked))
+		for _, s := range p.servers {
+			if s.track != "" {
+				state.Open[s.alloc] += s.open
+			}
 		}
+	}
+	if known {
+		r.tidy(ctx, asked, pools)
 	}
 	return state, nil
 }
 
-func (r *Router) read(ctx context.Context, s socket, release string) (strategy.Split, error) {
-	asked, known := r.asked[release]
-	have, err := s.servers(ctx, r.backend(release))
-	if err != nil {
-		if !known && r.backends[release] == "" {
-			return strategy.Split{}, nil // Nothing of it was ever asked for.
-		}
-		return strategy.Split{}, err
+// remembers is the split that was asked for last: by what the file says, if there is one, which another Drover may have written.
+// known is false where nothing is remembered, or somebody changed the file.
+func (r *Router) remembers(release string) (asked strategy.Split, known bool, err error) {
+	if r.folder == "" {
+		asked, known = r.asked[release]
+		return asked, known, nil
 	}
-	got := strategy.Split{Release: release, Stable: endpoints(have, strategy.Stable), Canary: endpoints(have, strategy.Canary), Weight: share(have)}
-	if !known {
+	asked, err = r.written(release)
+	if asked.Service == "" {
+		return strategy.Split{}, false, err // Prepared at most.
+	}
+	return asked, true, err
+}
+
+// split is what a pool has in effect of what was asked for; of one of which nothing is known it is what the servers say.
+func (p pool) split(release string, asked strategy.Split) strategy.Split {
+	got := strategy.Split{Release: release, Stable: endpoints(p.servers, strategy.Stable), Canary: endpoints(p.servers, strategy.Canary), Weight: share(p.servers)}
+	if asked.Release == "" {
 		if len(got.Stable)+len(got.Canary) == 0 {
-			return strategy.Split{}, nil
+			return strategy.Split{}
 		}
-		return got, nil
+		return got
 	}
-	got.Namespace, got.Service, got.Resting, got.Check = asked.Namespace, asked.Service, asked.Resting, asked.Check
-	got.Leaving, got.Sessions = asked.Leaving, asked.Sessions
-	if len(levelChanges("", have, wanted(asked))) == 0 {
+	got.Namespace, got.Service, got.Resting, got.Check, got.Leaving = asked.Namespace, asked.Service, asked.Resting, asked.Check, asked.Leaving
+	if p.keepsUsers() {
+		got.Sessions = asked.Sessions
+	}
+	if len(levelChanges("", p.servers, wanted(asked))) == 0 {
 		got.Weight = asked.Weight
 	}
-	return got, nil
+	return got
 }
 
 // share is what the weights of the servers make for the canary, rounded up.

@@ -23,6 +23,7 @@ const (
 type socket struct {
 	name             string // as it was configured
 	network, address string
+	folder           string // that its process begins with; "" for none
 }
 
 // parseSocket reads "unix:/run/haproxy.sock", "/run/haproxy.sock" or "tcp:127.0.0.1:9999".
@@ -30,12 +31,12 @@ func parseSocket(name string) (socket, error) {
 	kind, rest, found := strings.Cut(name, ":")
 	switch {
 	case strings.HasPrefix(name, "/"):
-		return socket{name, "unix", name}, nil
+		return socket{name: name, network: "unix", address: name}, nil
 	case found && kind == "unix" && rest != "":
-		return socket{name, "unix", rest}, nil
+		return socket{name: name, network: "unix", address: rest}, nil
 	case found && kind == "tcp":
 		if _, _, err := net.SplitHostPort(rest); err == nil {
-			return socket{name, "tcp", rest}, nil
+			return socket{name: name, network: "tcp", address: rest}, nil
 		}
 	}
 	return socket{}, fmt.Errorf("socket %q is neither \"unix:/path\" nor \"tcp:host:port\"", name)

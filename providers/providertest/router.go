@@ -64,6 +64,8 @@ type RouterHarness struct {
 	Brief bool
 	// Restart ends the instance at Edge and starts it anew; nil where that cannot be done.
 	Restart func()
+	// Reload has every instance read its configuration anew, while it serves; nil where that cannot be done.
+	Reload func()
 	// Forgets says that an instance that was started anew answers with errors until it is given its splits again.
 	Forgets bool
 	// Again is the router as a Drover has it that was started anew; nil where that cannot be done.
@@ -91,6 +93,7 @@ func TestRouter(t *testing.T, newHarness func(t *testing.T) RouterHarness) {
 		{"share of many requests", routerManyRequests},
 		{"changes under load", routerUnderLoad},
 		{"router started anew", routerRestart},
+		{"router reloaded", routerReload},
 		{"Drover started anew", routerDroverRestarts},
 		{"change of weight", routerWeightChange},
 		{"empty canary", routerEmptyCanary},

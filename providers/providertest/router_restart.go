@@ -40,6 +40,41 @@ func routerRestart(t *testing.T, s *routerSuite) {
 	s.everywhere(t, split)
 }
 
+// routerReload has the router read its configuration anew while users ask: nobody notices, it has its split still, and does what
+// it is told after that.
+func routerReload(t *testing.T, s *routerSuite) {
+	if s.Reload == nil {
+		return
+	}
+	split := s.split(shopRelease, strategy.Percent(25))
+	s.apply(t, split)
+	users := s.crowd(t, shopRelease)
+	for i, weight := range []strategy.Weight{strategy.Percent(25), strategy.Percent(50), strategy.Full, 0} {
+		split.Weight = weight
+		s.apply(t, split)
+		s.Reload()
+		if state, err := s.Router.Read(t.Context(), shopRelease); err != nil || !state.Has(split) {
+			t.Fatalf("after a reload at %s the router has %+v, error %v, want %+v", weight, state.Splits, err, split)
+		}
+		s.expect(t, shopRelease, 400, weight)
+		split.Canary = []strategy.Endpoint{s.Start(shopRelease, fmt.Sprintf("%s-canary-%d", shopRelease, i))}
+		s.apply(t, split)
+		if got := s.Send(shopRelease, 100)[split.Canary[0].Alloc]; (got > 0) != (weight > 0) {
+			t.Errorf("at %s a canary that came after a reload answered %d of 100", weight, got)
+		}
+		split.Canary = []strategy.Endpoint{s.Start(shopRelease, shopRelease+"-canary")}
+	}
+	users.end()
+	for problem, n := range users.failed {
+		t.Errorf("while the router was reloaded, %d requests failed: %s", n, problem)
+	}
+	if users.asked[true] == 0 || users.asked[false] == 0 {
+		t.Errorf("asked %v requests: too few to show anything", users.asked)
+	}
+	failed, asked := users.failures()
+	s.found.restart += fmt.Sprintf("; %d of %d requests failed in reloads", failed, asked)
+}
+
 // lostInRestart is what users lost while one instance of several was started anew.
 func (s *routerSuite) lostInRestart(t *testing.T, users *crowd) {
 	t.Helper()

@@ -156,9 +156,6 @@ func (n *Nomad) serve(ctx context.Context, method string, u *url.URL, body []byt
 	if !allowed {
 		return answer{status: http.StatusMethodNotAllowed, text: "Invalid method"}, nil
 	}
-	if method != http.MethodGet {
-		n.doings++
-	}
 	req := request{args: args, query: u.Query(), body: body}
 	a := handle(n, req)
 	if method == http.MethodGet {
