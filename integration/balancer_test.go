@@ -83,11 +83,17 @@ func (b *balanced) ask(version string) string {
 	return b.shop.push("Release " + b.name + " " + version)
 }
 
-// live brings a first version to life, and users to it.
-func (b *balanced) live(version string) {
+// live brings a first version to life, and users to it. The balancer is started when Drover has written the file that it does
+// not start without.
+func (b *balanced) live(version, file string, startBalancer func()) {
 	b.t.Helper()
 	b.ask(version)
 	b.drover.start()
+	b.until("Drover has written what the balancer needs", func() bool {
+		_, err := os.Stat(filepath.Join(b.dir, file))
+		return err == nil
+	})
+	startBalancer()
 	b.rests(version, strategy.OutcomePromoted)
 	b.users = newUsers(b.t, "http://"+b.edge+"/")
 	b.until(version+" answers users", func() bool { return b.users.answered(version, time.Time{}) > 0 })
@@ -136,6 +142,13 @@ func (b *balancer) start() {
 			b.t.Fatalf("%s is not ready after a minute", process.Path)
 		case <-time.After(20 * time.Millisecond):
 		}
+	}
+}
+
+func (b *balancer) signal(s syscall.Signal) {
+	b.t.Helper()
+	if err := b.process.Process.Signal(s); err != nil {
+		b.t.Fatal(err)
 	}
 }
 

@@ -1,28 +1,40 @@
 package integration_test
 
 import (
+	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/drover-dev/drover/strategy"
 )
 
-// beginHAProxy is examples/canary-haproxy with HAProxy running.
+// beginHAProxy is examples/canary-haproxy with times that a test can wait for.
 func beginHAProxy(t *testing.T, name string) *balanced {
 	t.Helper()
-	socket := filepath.Join(t.TempDir(), "drover.sock")
-	b := beginExample(t, "canary-haproxy", name,
-		"/run/haproxy/drover.sock", socket, `bake    = "5m"`, `bake    = "2s"`, `"5%", "25%", "50%"`, `"25%", "50%"`, "min    = 500", "min    = 100", `max           = "1%"`, `max           = "2%"`)
-	b.runBalancer(answers("http://"+b.edge+"/"), "haproxy", "-db", "-f", b.file("haproxy.cfg"))
-	return b
+	dir := t.TempDir()
+	return beginExample(t, "canary-haproxy", name,
+		"/run/haproxy/drover.sock", filepath.Join(dir, "drover.sock"), "/etc/haproxy/drover", dir, `bake    = "5m"`, `bake    = "2s"`,
+		`"5%", "25%", "50%"`, `"25%", "50%"`, "min    = 500", "min    = 100", `max           = "1%"`, `max           = "2%"`).at(dir)
+}
+
+func (b *balanced) liveBehindHAProxy(version string) {
+	b.t.Helper()
+	b.live(version, b.name+".cfg", func() {
+		config := filepath.Join(b.t.TempDir(), "haproxy.cfg") // Its folder has what Drover writes, and nothing else.
+		if err := os.WriteFile(config, []byte(b.read("haproxy.cfg")), 0o600); err != nil {
+			b.t.Fatal(err)
+		}
+		b.runBalancer(answers("http://"+b.edge+"/"), "haproxy", "-W", "-f", config, "-f", b.dir)
+	})
 }
 
 // TestCanaryBehindHAProxy is the example's journey: a good version is promoted, a bad one taken back and reverted, and no
 // request fails for it.
 func TestCanaryBehindHAProxy(t *testing.T) {
 	b := beginHAProxy(t, "haproxied")
-	b.live("1.0.0")
+	b.liveBehindHAProxy("1.0.0")
 	old := b.allocs()
 
 	b.ask("1.1.0")
@@ -32,28 +44,31 @@ func TestCanaryBehindHAProxy(t *testing.T) {
 	b.takesBack("1.1.0")
 }
 
-// TestHAProxyIsStartedAnew: it forgets its servers, at rest and in mid-rollout, and has them again at once.
-func TestHAProxyIsStartedAnew(t *testing.T) {
+// TestHAProxyIsReloaded: at rest and in mid-rollout, and nobody notices; neither when it is stopped and started, once it is back.
+func TestHAProxyIsReloaded(t *testing.T) {
 	b := beginHAProxy(t, "restarted")
-	b.live("1.0.0")
-	restart := func() {
+	b.liveBehindHAProxy("1.0.0")
+	served := func(since time.Time) {
 		t.Helper()
-		b.balancer.stop()
-		b.balancer.start()
-		back := time.Now()
-		b.until("users are served again", func() bool {
-			served, _ := b.users.count(back, time.Time{}, func(a answer) bool { return !a.failed })
-			return served > 20
+		b.until("users are served", func() bool {
+			n, _ := b.users.count(since, time.Time{}, func(a answer) bool { return !a.failed })
+			return n > 20
 		})
 	}
-	restart()
+	began := time.Now()
 	b.ask("1.1.0")
 	b.bakes("1.1.0", strategy.Percent(25))
-	restart()
+	b.balancer.signal(syscall.SIGUSR2)
+	served(time.Now())
 	b.rests("1.1.0", strategy.OutcomePromoted)
-	rested := time.Now()
-	b.until("users see 1.1.0", func() bool { return b.users.answered("1.1.0", rested) > 20 })
-	b.only("1.1.0", rested)
-	b.nobodyFailed(rested)
+	b.balancer.signal(syscall.SIGUSR2)
+	served(time.Now())
+	b.nobodyFailed(began)
+	b.balancer.stop()
+	b.balancer.start()
+	back := time.Now()
+	served(back)
+	b.only("1.1.0", back)
+	b.nobodyFailed(back)
 	b.drover.stop()
 }

@@ -1,7 +1,6 @@
 package integration_test
 
 import (
-	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -31,19 +30,11 @@ func (b *balanced) at(dir string) *balanced {
 	return b
 }
 
-// liveBehindNGINX is live, with NGINX started in time.
 func (b *balanced) liveBehindNGINX(version string) {
 	b.t.Helper()
-	b.ask(version)
-	b.drover.start()
-	b.until("Drover has written what NGINX includes", func() bool {
-		_, err := os.Stat(filepath.Join(b.dir, "edge.conf"))
-		return err == nil
+	b.live(version, "edge.conf", func() {
+		b.runBalancer(answers("http://"+b.edge+"/"), "nginx", "-c", b.file("nginx.conf"), "-g", "daemon off;")
 	})
-	b.runBalancer(answers("http://"+b.edge+"/"), "nginx", "-c", b.file("nginx.conf"), "-g", "daemon off;")
-	b.rests(version, strategy.OutcomePromoted)
-	b.users = newUsers(b.t, "http://"+b.edge+"/")
-	b.until(version+" answers users", func() bool { return b.users.answered(version, time.Time{}) > 0 })
 }
 
 // TestBlueGreenBehindNGINX is the example's journey: 1.7 to 1.8, and a bad version that is taken back at once and reverted.

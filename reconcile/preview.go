@@ -155,7 +155,7 @@ func (l *Loop) foresee(ctx context.Context, r strategy.Rollout, o strategy.Obser
 	p.Extra = p.Next.Extra(o.Desired, o.Cluster)
 	if p.Starts() && o.Desired != nil {
 		p.Warnings = append(p.Warnings, p.Next.Caveats(*o.Desired, o.Cluster)...)
-		l.foreseeTraffic(&p)
+		l.foreseeTraffic(ctx, &p)
 		tried, rps := l.tryMetrics(ctx, &p, now)
 		p.Findings = append(l.findings(ctx, &p, rps), tried...)
 		l.askNomad(ctx, &p)
@@ -172,7 +172,7 @@ func (l *Loop) foresee(ctx context.Context, r strategy.Rollout, o strategy.Obser
 }
 
 // foreseeTraffic tells what the router makes of the steps.
-func (l *Loop) foreseeTraffic(p *Preview) {
+func (l *Loop) foreseeTraffic(ctx context.Context, p *Preview) {
 	traffic, err := l.router(p.Next.Canary.Router)
 	if err != nil || p.Live == nil || p.Next.Phase != strategy.Placing {
 		return
@@ -182,6 +182,15 @@ func (l *Loop) foreseeTraffic(p *Preview) {
 	if a := traffic.Router.Abilities(); a.Replicas {
 		canaries := p.Next.Plan.Canaries.For(live, p.Next.Plan.Steps)
 		p.Warnings = append(p.Warnings, a.ReplicaCaveat(traffic.name(), live, canaries))
+	}
+	if surveyor, ok := traffic.Router.(Surveyor); ok {
+		lacks, err := surveyor.Lacks(ctx, p.Release, p.Next.Plan.Sticky)
+		if err != nil {
+			lacks = err.Error()
+		}
+		if lacks != "" {
+			p.Warnings = append(p.Warnings, lacks)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -188,4 +189,65 @@ func TestPreviewOfNewcomer(t *testing.T) {
 			t.Errorf("the router says %s: the plan says %q, the daemon %q", c.name, said, daemon.Text)
 		}
 	}
+}
+
+// surveyor is a router whose balancer lacks something.
+type surveyor struct {
+	reconcile.Router
+	lacks string
+	err   error
+	asked []bool // whether sessions were to be kept
+}
+
+func (s *surveyor) Lacks(_ context.Context, _ string, sticky bool) (string, error) {
+	s.asked = append(s.asked, sticky)
+	return s.lacks, s.err
+}
+
+// TestPreviewSurveys: what the balancer's own configuration lacks for a rollout is said before it begins.
+func TestPreviewSurveys(t *testing.T) {
+	w := newWorld(t, 100)
+	w.repo.commit(person, "Release it", releaseFiles(t, checkout, "1.0.0"))
+	if err := w.until(30*time.Minute, func() bool { return w.rests(checkout) && !w.rollout(checkout).Stable.Revision.IsZero() }); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		sticky bool
+		says   surveyor
+		warns  string
+	}{
+		{true, surveyor{lacks: "add a line"}, "add a line"},
+		{false, surveyor{err: errors.New("it is away")}, "it is away"},
+		{false, surveyor{}, ""},
+	} {
+		more := ""
+		if c.sticky {
+			more = "  traffic {\n    sessions = \"sticky\"\n  }\n"
+		}
+		w.repo.commit(person, "Upgrade it", map[string]string{releasePath(checkout): releaseText(checkout, "1.1.0", more)})
+		opts := w.options()
+		traffic := opts.Routers[""]
+		c.says.Router = capable{traffic.Router}
+		traffic.Router = &c.says
+		opts.Routers[""] = traffic
+		previews, err := reconcile.New(opts).Preview(t.Context(), w.now)
+		if err != nil || len(previews) != 1 || !previews[0].Starts() {
+			t.Fatalf("previews %v, error %v", previews, err)
+		}
+		if diff := cmp.Diff([]bool{c.sticky}, c.says.asked); diff != "" {
+			t.Errorf("asked for sessions (-want +got):\n%s", diff)
+		}
+		if warns := c.warns != "" && slices.Contains(previews[0].Warnings, c.warns); warns != (c.warns != "") {
+			t.Errorf("warnings %q, want %q among them", previews[0].Warnings, c.warns)
+		}
+	}
+}
+
+// capable is a router that can keep users on their track.
+type capable struct{ reconcile.Router }
+
+func (c capable) Abilities() strategy.Abilities {
+	a := c.Router.Abilities()
+	a.Sessions = true
+	return a
 }

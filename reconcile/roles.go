@@ -153,6 +153,13 @@ type Sharer interface {
 	Share(w strategy.Weight, stable, canary int) strategy.Weight
 }
 
+// Surveyor is a Router that people configure for each release.
+type Surveyor interface {
+	// Lacks is what the balancer's own configuration lacks for a release, with what to add; "" when it has all that is
+	// needed, also for keeping users on their track where that is asked for.
+	Lacks(ctx context.Context, release string, sticky bool) (string, error)
+}
+
 // Prober asks the canaries of a release before they have traffic.
 type Prober interface {
 	// Smoke makes every check on every endpoint, with the retries that it is given. failed quotes the first answer that

@@ -24,6 +24,7 @@ type routerConfig struct {
 	TLS       *tlsConfig    `hcl:"tls,block"`
 	Trust     bool          `hcl:"trust_forwarded,optional"`
 	Sockets   []string      `hcl:"sockets,optional"` // of HAProxy's runtime API
+	Folder    string        `hcl:"folder,optional"`  // of the files that HAProxy begins with
 	File      string        `hcl:"file,optional"`    // that NGINX includes
 	Test      []string      `hcl:"test,optional"`    // the command that tests NGINX's configuration
 	Reload    []string      `hcl:"reload,optional"`  // the one that has it loaded
@@ -45,6 +46,7 @@ type routeConfig struct {
 	Hosts    []string  `hcl:"hosts,optional"`
 	Protocol string    `hcl:"protocol,optional"` // "http1" (default) or "h2c"
 	Backend  string    `hcl:"backend,optional"`  // of HAProxy; the release's name when empty
+	Defaults string    `hcl:"defaults,optional"` // the section of HAProxy's that the backend is made from; its name when empty
 	Body     hcl.Body  `hcl:",body"`
 	Range    hcl.Range `hcl:",def_range"`
 }

@@ -207,8 +207,25 @@ func (d *doctor) router(ctx context.Context, r routerConfig, traffic reconcile.T
 		instances = len(state.Splits)
 	}
 	d.say(what, strategy.CheckupWell, count(instances, "instance")+" answering", "")
+	if surveyor, ok := traffic.Router.(reconcile.Surveyor); ok {
+		d.survey(ctx, what, r.Type, surveyor, asked)
+	}
 	if router, ok := traffic.Router.(lacking); ok {
 		d.copies(ctx, router, asked)
+	}
+}
+
+// survey looks whether the balancer's own configuration has what the releases need.
+func (d *doctor) survey(ctx context.Context, what, kind string, surveyor reconcile.Surveyor, releases []string) {
+	for _, name := range releases {
+		lacks, err := surveyor.Lacks(ctx, name, d.releases[name].Plan.Sticky)
+		switch {
+		case err != nil:
+			d.say(what, strategy.CheckupMissing, err.Error(), routerRemedies[kind])
+			return
+		case lacks != "":
+			d.say(what+", release "+name, strategy.CheckupMissing, lacks, "docs/traffic.md has all of it, to copy.")
+		}
 	}
 }
 

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,9 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/drover-dev/drover/providers/github/githubtest"
 	"github.com/drover-dev/drover/providers/providertest"
 	"github.com/drover-dev/drover/providers/sim"
+	"github.com/drover-dev/drover/reconcile"
+	"github.com/drover-dev/drover/strategy"
 )
 
 // examined is what drover doctor prints with a configuration, and its exit code.
@@ -144,5 +150,49 @@ github {
 	}
 	if code != 1 || t.Failed() {
 		t.Errorf("exit code %d, want 1:\n%s", code, text)
+	}
+}
+
+// surveyed is a router that says what its balancer lacks.
+type surveyed struct {
+	reconcile.Router
+	lacks map[string]string
+	err   error
+}
+
+func (s surveyed) Read(context.Context, string) (strategy.TrafficState, error) {
+	return strategy.TrafficState{Splits: []strategy.Split{{}}}, nil
+}
+
+func (s surveyed) Lacks(_ context.Context, release string, sticky bool) (string, error) {
+	if !sticky {
+		return "", s.err
+	}
+	return s.lacks[release], s.err
+}
+
+// TestDoctorSurveys: what a balancer's own configuration lacks for a release is missing.
+func TestDoctorSurveys(t *testing.T) {
+	sticky := strategy.Release{Plan: strategy.Plan{Sticky: true}}
+	look := func(s surveyed) []strategy.Checkup {
+		d := &doctor{conf: &config{Routers: []routerConfig{{Name: "edge"}}}, releases: map[string]strategy.Release{"shop": sticky, "web": {}}}
+		d.router(t.Context(), routerConfig{Name: "edge", Type: routerHAProxy}, reconcile.Traffic{Name: "edge", Router: s})
+		return d.found
+	}
+	well := strategy.Checkup{What: "router edge, haproxy", State: strategy.CheckupWell, Detail: "1 instance answering"}
+	const remedy = "docs/traffic.md has all of it, to copy."
+	for name, c := range map[string]struct {
+		says surveyed
+		want []strategy.Checkup
+	}{
+		"nothing": {surveyed{}, []strategy.Checkup{well}},
+		"a line":  {surveyed{lacks: map[string]string{"shop": "add a line"}}, []strategy.Checkup{well, {What: "router edge, haproxy, release shop", State: strategy.CheckupMissing, Detail: "add a line", Remedy: remedy}}},
+		"away": {surveyed{err: errors.New("it is away")}, []strategy.Checkup{
+			well, {What: "router edge, haproxy", State: strategy.CheckupMissing, Detail: "it is away", Remedy: routerRemedies[routerHAProxy]},
+		}},
+	} {
+		if diff := cmp.Diff(c.want, look(c.says)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }

@@ -46,7 +46,7 @@ var routerTakes = map[string]takes{
 		routes:     true, routeAttributes: []string{"hosts", "protocol"},
 		check: func(r *routerConfig) hcl.Diagnostics { return append(r.checkInstances(), r.checkProtocols()...) },
 	},
-	routerHAProxy:  {attributes: []string{"sockets"}, routes: true, routeAttributes: []string{"backend"}, check: (*routerConfig).checkHAProxy},
+	routerHAProxy:  {attributes: []string{"sockets", "folder"}, routes: true, routeAttributes: []string{"backend", "defaults"}, check: (*routerConfig).checkHAProxy},
 	routerNGINX:    {attributes: []string{"file", "admin", "log", "copies", "test", "reload"}, routes: true, check: (*routerConfig).checkNGINX},
 	routerTraefik:  {attributes: []string{"listen", "instances", "delay", "copies"}, check: (*routerConfig).checkTraefik},
 	routerTemplate: {attributes: []string{"job", "status", "delay"}, check: (*routerConfig).checkTemplate},
@@ -60,7 +60,7 @@ func wireRouter(c *config, r routerConfig, client *api.Client) (reconcile.Traffi
 	traffic := reconcile.Traffic{Name: r.Name}
 	switch r.Type {
 	case routerHAProxy:
-		router, err := haproxy.New(haproxy.Options{Name: r.Name, Sockets: r.Sockets, Backends: r.backends()})
+		router, err := haproxy.New(r.haproxyOptions())
 		if err != nil {
 			return traffic, err
 		}
@@ -103,27 +103,6 @@ func wireRouter(c *config, r routerConfig, client *api.Client) (reconcile.Traffi
 	return traffic, nil
 }
 
-func (r *routerConfig) checkHAProxy() hcl.Diagnostics {
-	at := placesOf(r.Body, r.Range)
-	if len(r.Sockets) == 0 {
-		return hcl.Diagnostics{fault("No sockets", r.Range, "Say where the runtime API of each HAProxy of router %q is: sockets = [\"unix:/run/haproxy/admin.sock\"], or \"tcp:HOST:PORT\". "+
-			"In HAProxy it is `stats socket /run/haproxy/admin.sock mode 660 level admin`.", r.Name)}
-	}
-	if _, err := haproxy.New(haproxy.Options{Name: r.Name, Sockets: r.Sockets}); err != nil {
-		return hcl.Diagnostics{fault("Invalid socket", at("sockets"), "%v.", err)}
-	}
-	return nil
-}
-
-// backends is the backend of each release that has another name.
-func (r *routerConfig) backends() map[string]string {
-	all := map[string]string{}
-	for _, route := range r.Routes {
-		all[route.Release] = route.Backend
-	}
-	return all
-}
-
 func (r *routerConfig) checkNGINX() hcl.Diagnostics {
 	at := placesOf(r.Body, r.Range)
 	switch {
@@ -161,18 +140,21 @@ func runRouters(ctx context.Context, group *errgroup.Group, c *config, routers m
 			}
 			continue
 		}
-		router, ok := routers[r.Name].Router.(*nginx.Router)
-		if !ok {
-			continue
-		}
 		var releases []string
 		for _, route := range r.Routes {
 			releases = append(releases, route.Release)
 		}
-		if err := router.Prepare(releases...); err != nil {
-			return err
+		switch router := routers[r.Name].Router.(type) {
+		case *haproxy.Router:
+			if err := router.Prepare(releases...); err != nil {
+				return err
+			}
+		case *nginx.Router:
+			if err := router.Prepare(releases...); err != nil {
+				return err
+			}
+			group.Go(func() error { return router.Hear(ctx) })
 		}
-		group.Go(func() error { return router.Hear(ctx) })
 	}
 	return nil
 }
