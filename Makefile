@@ -137,6 +137,7 @@ router-table: need-balancers $(BIN)/nomad ## Hold every router to its suite and 
 	@cd integration && DROVER_ROUTER_TABLE=$(CURDIR)/docs/traffic.md go test ./balancers -count=1 -timeout 20m -parallel 1
 	@cd integration && DROVER_NOMAD=$(BIN)/nomad DROVER_ROUTER_TABLE=$(CURDIR)/docs/traffic.md \
 		go test . -count=1 -timeout 30m -parallel 1 -run '^Test(Proxy|Template)Router$$'
+	@DROVER_ROUTER_TABLE=1 go test ./cmd/drover -count=1 -run '^TestAbilitiesAreInTheManual$$'
 
 .PHONY: clean
 clean: ## Remove bin/, with the tools and the Nomad in it

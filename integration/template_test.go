@@ -89,7 +89,7 @@ func (b *edgeJob) answers() bool {
 
 func (b *edgeJob) router(t *testing.T) *rendered.Router {
 	t.Helper()
-	router, err := rendered.New(rendered.Options{Name: "edge", Job: b.job, Variables: b.items, Status: []string{"http://" + b.status + "/drover"}})
+	router, err := rendered.New(rendered.Options{Name: "edge", Job: b.job, Variables: b.items, Sticky: true, Status: []string{"http://" + b.status + "/drover"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func (b *edgeJob) harness(t *testing.T) providertest.RouterHarness {
 	}
 	services, users := providertest.NewServices(t), providertest.NewUsers(t, b.edge)
 	return providertest.RouterHarness{
-		With: b.with, Router: router, Start: services.Start, Behave: services.Behave, Send: users.Send,
+		With: b.with, Router: router, Start: services.Start, Behave: services.Behave, Send: users.Send, NewUser: users.NewUser,
 		Settle: func() { time.Sleep(50 * time.Millisecond) },
 		Edge:   b.edge, Restart: func() { b.restart(t) }, Again: func() reconcile.Router { return b.router(t) },
 		Drawn: true, Brief: true, Changes: 18, // Each takes half a second.

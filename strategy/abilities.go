@@ -17,8 +17,10 @@ type Abilities struct {
 	Counts   bool // it counts requests and errors, by track
 	Latency  bool // and how long they took
 	Sessions bool // it keeps users on the track that served them first
-	Copies   bool // it copies requests to the canary
-	Copied   bool // and counts what becomes of the copies
+	// SessionsWith is what to write into its configuration to have it keep them; "" where it does, or cannot.
+	SessionsWith string
+	Copies       bool // it copies requests to the canary
+	Copied       bool // and counts what becomes of the copies
 	// CopiesWith is what to write into its configuration to have it copy requests; "" where it does, or cannot.
 	CopiesWith string
 	Open       bool // it tells what is open on an allocation
@@ -72,7 +74,9 @@ func (p Plan) On(name string, a Abilities, shares Shares, count int) (Plan, []st
 
 // lacks is what a plan asks for its users and a router cannot do.
 func (p Plan) lacks(router string, a Abilities) (problems []string) {
-	if p.Sticky && !a.Sessions {
+	if p.Sticky && !a.Sessions && a.SessionsWith != "" {
+		problems = append(problems, fmt.Sprintf("sessions = \"sticky\" asks %s for what it is not configured to do: give its block in drover.hcl %s (docs/traffic.md says what else), leave it out, or name a router that keeps users on their track", router, a.SessionsWith))
+	} else if p.Sticky && !a.Sessions {
 		problems = append(problems, fmt.Sprintf("sessions = \"sticky\" asks %s for what it cannot do: leave it out, or name a router that keeps users on their track", router))
 	}
 	if p.Shadow != nil && !a.Copies && a.CopiesWith != "" {

@@ -48,6 +48,7 @@ func TestPlanOnRouter(t *testing.T) {
 		"copies":                  {plan: strategy.Plan{Steps: steps(5, 100), Shadow: copied}, on: users, steps: 2},
 		"copies unknown":          {plan: strategy.Plan{Steps: steps(5, 100), Shadow: copied}, on: all, steps: 2, refuse: `shadow asks router "edge" (proxy) for what it cannot do`},
 		"copies to configure":     {plan: strategy.Plan{Steps: steps(5, 100), Shadow: copied}, on: strategy.Abilities{Kind: "nginx", Counts: true, CopiesWith: `copies = "a:1"`}, steps: 2, refuse: `give its block in drover.hcl copies = "a:1"`},
+		"sessions to configure":   {plan: strategy.Plan{Steps: steps(5, 100), Sticky: true}, on: strategy.Abilities{Kind: "template", Static: true, SessionsWith: "sticky = true"}, steps: 2, refuse: "give its block in drover.hcl sticky = true"},
 		"copies not counted":      {plan: strategy.Plan{Steps: steps(5, 100), Shadow: copied}, on: blind, steps: 2, refuse: `gate "c" is on copies of requests`},
 		"latency of copies":       {plan: strategy.Plan{Steps: steps(5, 100), Shadow: slowCopies}, on: blind, steps: 2, refuse: `gate "c" needs latencies`},
 		"value":                   {plan: strategy.Plan{Steps: steps(5, 100), Gates: gate(strategy.MetricQuery, &strategy.Query{Text: "q", Instant: true})}, on: deaf, steps: 2},

@@ -29,6 +29,7 @@ type routerConfig struct {
 	Test      []string      `hcl:"test,optional"`    // the command that tests NGINX's configuration
 	Reload    []string      `hcl:"reload,optional"`  // the one that has it loaded
 	Job       string        `hcl:"job,optional"`     // of the balancer that renders its splits
+	Sticky    bool          `hcl:"sticky,optional"`  // that job renders sticky sessions
 	Status    []string      `hcl:"status,optional"`  // where each instance says what it has loaded
 	Delay     string        `hcl:"delay,optional"`   // until a split is in effect, of one that does not say
 	Log       string        `hcl:"log,optional"`     // where NGINX tells Drover of requests

@@ -49,7 +49,7 @@ var routerTakes = map[string]takes{
 	routerHAProxy:  {attributes: []string{"sockets", "folder"}, routes: true, routeAttributes: []string{"backend", "defaults"}, check: (*routerConfig).checkHAProxy},
 	routerNGINX:    {attributes: []string{"file", "admin", "log", "copies", "test", "reload"}, routes: true, check: (*routerConfig).checkNGINX},
 	routerTraefik:  {attributes: []string{"listen", "instances", "delay", "copies"}, check: (*routerConfig).checkTraefik},
-	routerTemplate: {attributes: []string{"job", "status", "delay"}, check: (*routerConfig).checkTemplate},
+	routerTemplate: {attributes: []string{"job", "status", "delay", "sticky"}, check: (*routerConfig).checkTemplate},
 	routerNone:     {},
 }
 

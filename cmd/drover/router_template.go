@@ -24,7 +24,7 @@ func (r *routerConfig) checkTemplate() hcl.Diagnostics {
 }
 
 func (r *routerConfig) templateOptions(client *api.Client, namespace string) rendered.Options {
-	return rendered.Options{Name: r.Name, Job: r.Job, Status: r.Status, Delay: r.delay, Variables: nomad.NewItems(client, namespace)}
+	return rendered.Options{Name: r.Name, Job: r.Job, Status: r.Status, Sticky: r.Sticky, Delay: r.delay, Variables: nomad.NewItems(client, namespace)}
 }
 
 // checkDelay reads how long a split takes from publishing to effect.

@@ -4,6 +4,7 @@
 #     type   = "template"
 #     job    = "edge"
 #     status = ["http://ADDRESS:8081/drover"]   # of every allocation of this job
+#     sticky = true                             # what is rendered here keeps users on their track
 #   }
 #
 # Every task may read the variable nomad/jobs/<its own job>; nothing else is to be allowed. Put certificates, headers and
@@ -50,12 +51,27 @@ defaults
 frontend edge
   bind ${var.listen}
   http-request set-var(txn.draw) rand(10000)
-{{ range $drover.releases }}{{ if .divided }}  use_backend {{ .release }}-canary if { req.hdr(host),field(1,:),field(1,.) -i {{ .release }} } { var(txn.draw) -m int lt {{ .hundredths }} }
-{{ end }}  use_backend {{ .release }}-{{ .rest }} if { req.hdr(host),field(1,:),field(1,.) -i {{ .release }} }
+  http-request set-var(txn.secure) str("; Secure") if { ssl_fc }
+{{ range $drover.releases }}{{ $cookie := printf "drover_%s" .symbol }}{{ $is := printf "{ req.hdr(host),field(1,:),field(1,.) -i %s }" .release }}
+{{ if .sticky }}  # Users stay where they were answered first: the cookie says which track that was, and of which rollout.
+  http-request set-var(txn.track) str(stable) if {{ $is }} { req.cook({{ $cookie }}) -m str {{ .sessions }}.s }
+  http-request set-var(txn.track) str(canary) if {{ $is }} { req.cook({{ $cookie }}) -m str {{ .sessions }}.c }
+  http-request set-var(txn.cookie) str("{{ $cookie }}={{ .sessions }}.s") if {{ $is }} !{ var(txn.track) -m found }
+  http-request set-var(txn.cookie) str("{{ $cookie }}={{ .sessions }}.c") if {{ $is }} !{ var(txn.track) -m found } { var(txn.draw) -m int lt {{ .hundredths }} }
+  http-request set-var(txn.track) str(canary) if {{ $is }} !{ var(txn.track) -m found } { var(txn.draw) -m int lt {{ .hundredths }} }
+{{ end }}  # The service sees its own cookies alone.
+  http-request replace-header Cookie '^(|.*; *){{ $cookie }}=[^;]*(; *(.*))?$' '\1\3' if { req.cook({{ $cookie }}) -m found }
+{{ if .sticky }}  use_backend {{ .release }}-canary if {{ $is }} { var(txn.track) -m str canary }
+{{ else if .divided }}  use_backend {{ .release }}-canary if {{ $is }} { var(txn.draw) -m int lt {{ .hundredths }} }
+{{ end }}  use_backend {{ .release }}-{{ .rest }} if {{ $is }}
 {{ end }}
+  http-request replace-header Cookie '^(.*); *$' '\1'
+  http-request del-header Cookie if { req.hdr(cookie) -m len 0 }
+  http-response add-header Set-Cookie "%[var(txn.cookie)]; Path=/; HttpOnly; SameSite=Lax%[var(txn.secure)]" if { var(txn.cookie) -m found }
+
 frontend status
   bind ${var.status}
-  http-request return status 200 content-type text/plain string {{ $drover.sum }} if { path /drover }
+  http-request return status 200 content-type text/plain string "{{ $drover.sum }} sticky" if { path /drover }
   http-request return status 404
 {{ range $release := $drover.releases }}{{ range $track := (split "," "stable,canary") }}
 backend {{ $release.release }}-{{ $track }}

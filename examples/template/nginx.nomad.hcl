@@ -4,6 +4,7 @@
 #     type   = "template"
 #     job    = "edge"
 #     status = ["http://ADDRESS:8081/drover"]   # of every allocation of this job
+#     sticky = true                             # what is rendered here keeps users on their track
 #   }
 #
 # Every task may read the variable nomad/jobs/<its own job>; nothing else is to be allowed. Put certificates, headers and
@@ -43,6 +44,9 @@ error_log stderr;
 events { worker_connections 1024; }
 http {
   access_log off;
+  map_hash_bucket_size 128;
+  variables_hash_bucket_size 128;
+  map $https $drover_secure { on "; Secure"; default ""; }
   client_body_temp_path {{ env "NOMAD_TASK_DIR" }}/body;
   proxy_temp_path {{ env "NOMAD_TASK_DIR" }}/proxy;
   fastcgi_temp_path {{ env "NOMAD_TASK_DIR" }}/fastcgi;
@@ -56,25 +60,48 @@ http {
 {{ end }}    keepalive 32;
   }
 {{ end }}
-  split_clients $request_id $drover_{{ $release.symbol }} {
+  split_clients $request_id $drover_{{ $release.symbol }}{{ if $release.sticky }}_drawn{{ end }} {
 {{ if $release.divided }}    {{ $release.share }}% {{ $release.symbol }}_canary;
 {{ end }}    * {{ $release.symbol }}_{{ $release.rest }};
+  }
+{{ if $release.sticky }}  # Users stay where they were answered first: the cookie says which track that was, and of which rollout.
+  map $cookie_drover_{{ $release.symbol }} $drover_{{ $release.symbol }} {
+    "{{ $release.sessions }}.s" {{ $release.symbol }}_stable;
+    "{{ $release.sessions }}.c" {{ $release.symbol }}_canary;
+    default $drover_{{ $release.symbol }}_drawn;
+  }
+  map $drover_{{ $release.symbol }} $drover_{{ $release.symbol }}_first {
+    {{ $release.symbol }}_stable "{{ $release.sessions }}.s";
+    default "{{ $release.sessions }}.c";
+  }
+  map $cookie_drover_{{ $release.symbol }} $drover_{{ $release.symbol }}_set_cookie {
+    "{{ $release.sessions }}.s" "";
+    "{{ $release.sessions }}.c" "";
+    default "drover_{{ $release.symbol }}=$drover_{{ $release.symbol }}_first; Path=/; HttpOnly; SameSite=Lax$drover_secure";
+  }
+{{ end }}  # The service sees its own cookies alone.
+  map $http_cookie $drover_{{ $release.symbol }}_cookies {
+    "~^drover_{{ $release.symbol }}=[^;]*(?:; *)?(?<drover_after>.*)$" $drover_after;
+    "~^(?<drover_before>.*?); *drover_{{ $release.symbol }}=[^;]*(?<drover_after>.*)$" $drover_before$drover_after;
+    default $http_cookie;
   }
   server {
     listen ${var.listen};
     server_name {{ $release.release }} {{ $release.release }}.*;
-    location / {
+{{ if $release.sticky }}    add_header Set-Cookie $drover_{{ $release.symbol }}_set_cookie always; # Repeat it where a location has an add_header.
+{{ end }}    location / {
       proxy_pass http://$drover_{{ $release.symbol }};
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_set_header Host $host;
+      proxy_set_header Cookie $drover_{{ $release.symbol }}_cookies;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     }
   }
 {{ end }}
   server {
     listen ${var.status};
-    location = /drover { return 200 "{{ $drover.sum }}"; }
+    location = /drover { return 200 "{{ $drover.sum }} sticky"; }
   }
 {{ end }}
 }

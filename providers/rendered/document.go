@@ -29,6 +29,9 @@ type Entry struct {
 	Rest strategy.Track `json:"rest"`
 	// Divided says that both tracks get requests: the canary its share, stable the rest.
 	Divided bool `json:"divided"`
+	// Sticky says of those that are divided that users stay where they were answered first, by a cookie whose value is
+	// sessions and ".s" or ".c".
+	Sticky bool `json:"sticky"`
 }
 
 // entry is a split as templates read it. A canary that nobody answers for leaves its share to stable.
@@ -44,6 +47,7 @@ func entry(split strategy.Split) Entry {
 	if weight == strategy.Full {
 		e.Rest = strategy.Canary
 	}
+	e.Sticky = e.Divided && split.Sessions != ""
 	return e
 }
 
@@ -58,13 +62,17 @@ func document(splits []strategy.Split) (Document, string, error) {
 	if err != nil {
 		return Document{}, "", fmt.Errorf("write down the splits: %w", err)
 	}
-	sum := sha256.Sum256(content)
-	d.Sum = hex.EncodeToString(sum[:8])
+	d.Sum = checksum(content)
 	text, err := json.Marshal(d)
 	if err != nil {
 		return Document{}, "", fmt.Errorf("write down the splits: %w", err)
 	}
 	return d, string(text), nil
+}
+
+func checksum(releases []byte) string {
+	sum := sha256.Sum256(releases)
+	return hex.EncodeToString(sum[:8])
 }
 
 // errEdited says that the item is not as Drover wrote it.
@@ -74,7 +82,7 @@ func (e errEdited) Error() string {
 	return fmt.Sprintf("item %q of variable %s was changed by somebody else: the next split overwrites it", itemName, e.path)
 }
 
-// parse reads what was published. What a person changed is found by its checksum.
+// parse reads what was published, by whatever version of Drover. What a person changed is found by its checksum.
 func parse(text, path string) (Document, error) {
 	if text == "" {
 		return Document{}, nil
@@ -83,11 +91,10 @@ func parse(text, path string) (Document, error) {
 	if err := json.Unmarshal([]byte(text), &d); err != nil {
 		return Document{}, errEdited{path}
 	}
-	again, _, err := document(d.splits())
-	if err != nil {
-		return Document{}, err
+	var written struct {
+		Releases json.RawMessage `json:"releases"`
 	}
-	if again.Sum != d.Sum {
+	if err := json.Unmarshal([]byte(text), &written); err != nil || checksum(written.Releases) != d.Sum {
 		return d, errEdited{path}
 	}
 	return d, nil

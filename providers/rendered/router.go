@@ -17,6 +17,8 @@ import (
 const (
 	// itemName is the item of the variable that Drover writes.
 	itemName = "drover"
+	// saysSticky is what a balancer says after the checksum, whose job renders sticky sessions.
+	saysSticky = "sticky"
 	// overlap is how long a balancer may go on with what it did before, once it says that it has loaded what is new: old
 	// workers end a moment after new ones began.
 	overlap = 300 * time.Millisecond
@@ -40,6 +42,7 @@ type Options struct {
 	Job       string // of the balancer, which renders the variable
 	Variables Variables
 	Status    []string         // the URL at which each instance says the checksum that it has loaded; none where it cannot
+	Sticky    bool             // the job renders sticky sessions
 	Delay     time.Duration    // without Status: the time until a split that was published is in effect
 	Client    *http.Client     // one with a timeout of 5s when nil
 	Now       func() time.Time // time.Now when nil
@@ -83,9 +86,14 @@ func New(o Options) (*Router, error) {
 	return &Router{options: o, path: "nomad/jobs/" + o.Job, seen: map[string]loaded{}}, nil
 }
 
-// Abilities is that it divides, and follows and counts nothing by itself.
-func (*Router) Abilities() strategy.Abilities {
-	return strategy.Abilities{Kind: "template", Static: true}
+// Abilities is that it divides, and follows and counts nothing by itself. That the balancer's job renders sticky sessions is
+// for its configuration to say.
+func (r *Router) Abilities() strategy.Abilities {
+	a := strategy.Abilities{Kind: "template", Static: true, Sessions: r.options.Sticky}
+	if !a.Sessions {
+		a.SessionsWith = "sticky = true"
+	}
+	return a
 }
 
 // Prepare publishes what the balancer starts with, where nothing is published: a template waits for its variable. These
@@ -166,7 +174,7 @@ func (r *Router) read(ctx context.Context, release string) (strategy.Split, erro
 	if split.Service == "" { // Prepared at most.
 		return strategy.Split{}, nil
 	}
-	there, err := r.inEffect(ctx, d.Sum, written)
+	there, err := r.inEffect(ctx, d, written)
 	if err != nil {
 		return strategy.Split{}, err
 	}
@@ -177,14 +185,14 @@ func (r *Router) read(ctx context.Context, release string) (strategy.Split, erro
 }
 
 // inEffect tells whether every instance does what is published.
-func (r *Router) inEffect(ctx context.Context, sum string, written time.Time) (bool, error) {
+func (r *Router) inEffect(ctx context.Context, d Document, written time.Time) (bool, error) {
 	if len(r.options.Status) == 0 {
 		return r.options.Now().Sub(written) >= r.options.Delay, nil
 	}
-	sums, problems := make([]string, len(r.options.Status)), make([]error, len(r.options.Status))
+	said, problems := make([]answer, len(r.options.Status)), make([]error, len(r.options.Status))
 	var group sync.WaitGroup
 	for i, url := range r.options.Status {
-		group.Go(func() { sums[i], problems[i] = r.ask(ctx, url) })
+		group.Go(func() { said[i], problems[i] = r.ask(ctx, url) })
 	}
 	group.Wait()
 	if err := errors.Join(problems...); err != nil {
@@ -192,34 +200,47 @@ func (r *Router) inEffect(ctx context.Context, sum string, written time.Time) (b
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	there, now := true, r.options.Now()
+	there, now, sticky := true, r.options.Now(), slices.ContainsFunc(d.Releases, func(e Entry) bool { return e.Sticky })
 	for i, url := range r.options.Status {
-		if r.seen[url].sum != sums[i] {
-			r.seen[url] = loaded{sums[i], now}
+		if r.seen[url].sum != said[i].sum {
+			r.seen[url] = loaded{said[i].sum, now}
 		}
-		there = there && sums[i] == sum && now.Sub(r.seen[url].since) >= overlap
+		there = there && said[i].sum == d.Sum && now.Sub(r.seen[url].since) >= overlap
+		if there && sticky && !said[i].sticky {
+			return false, fmt.Errorf("the balancer at %s does not say that it keeps sessions: its job renders an older template than those of examples/template, or none that answers the checksum and %q", url, saysSticky)
+		}
 	}
 	return there, nil
 }
 
-// ask is the checksum that an instance has loaded.
-func (r *Router) ask(ctx context.Context, url string) (string, error) {
+// answer is what an instance says of itself.
+type answer struct {
+	sum    string // of the document that it has loaded
+	sticky bool   // it keeps sessions where the document says so
+}
+
+// ask is what an instance says that it has loaded.
+func (r *Router) ask(ctx context.Context, url string) (answer, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return "", fmt.Errorf("ask the balancer what it has loaded: %w", err)
+		return answer{}, fmt.Errorf("ask the balancer what it has loaded: %w", err)
 	}
 	response, err := r.options.Client.Do(request)
 	if err != nil {
-		return "", fmt.Errorf("ask the balancer what it has loaded: %w", err) // It names the URL.
+		return answer{}, fmt.Errorf("ask the balancer what it has loaded: %w", err) // It names the URL.
 	}
 	defer response.Body.Close()
 	const most = 100
 	said, err := io.ReadAll(io.LimitReader(response.Body, most))
 	if err != nil {
-		return "", fmt.Errorf("ask the balancer at %s what it has loaded: %w", url, err)
+		return answer{}, fmt.Errorf("ask the balancer at %s what it has loaded: %w", url, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("ask the balancer what it has loaded: %s answers with status %s", url, response.Status)
+		return answer{}, fmt.Errorf("ask the balancer what it has loaded: %s answers with status %s", url, response.Status)
 	}
-	return strings.TrimSpace(string(said)), nil
+	words := strings.Fields(string(said))
+	if len(words) == 0 {
+		return answer{}, nil
+	}
+	return answer{sum: words[0], sticky: slices.Contains(words[1:], saysSticky)}, nil
 }

@@ -2,7 +2,9 @@ package rendered_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -156,6 +158,51 @@ func TestEffectComesAfterTheDelay(t *testing.T) {
 	}
 	if !w.has(t, want) {
 		t.Error("the same split again is waited for again")
+	}
+}
+
+func TestSessionsAreKeptWhereTheBalancerSaysSo(t *testing.T) {
+	w := newWorld(t, true)
+	want := shop(2000)
+	want.Sessions = "r-7"
+	if err := w.Apply(t.Context(), want); err != nil {
+		t.Fatal(err)
+	}
+	if e := w.document(t).Releases[0]; !e.Sticky || e.Sessions != "r-7" {
+		t.Errorf("templates read %+v", e)
+	}
+	w.says = w.document(t).Sum
+	w.has(t, want)
+	w.now = w.now.Add(time.Second)
+	if _, err := w.Read(t.Context(), want.Release); err == nil || !strings.Contains(err.Error(), "does not say that it keeps sessions") {
+		t.Errorf("a job that knows nothing of sessions: %v", err)
+	}
+	w.says += " sticky"
+	if !w.has(t, want) {
+		t.Error("not in effect though the balancer says that it keeps sessions")
+	}
+	for _, weight := range []strategy.Weight{0, strategy.Full} {
+		want.Weight = weight
+		if err := w.Apply(t.Context(), want); err != nil {
+			t.Fatal(err)
+		}
+		if w.document(t).Releases[0].Sticky {
+			t.Errorf("at %s all users are on one track, whatever they carry", weight)
+		}
+	}
+	if a := w.Abilities(); a.Sessions || a.SessionsWith == "" {
+		t.Errorf("a router that was not declared sticky says %+v", a)
+	}
+}
+
+// TestAnotherVersionPublished: what another version of Drover wrote, with other fields, is as it wrote it.
+func TestAnotherVersionPublished(t *testing.T) {
+	w := newWorld(t, false)
+	const releases = `[{"release":"shop-1","namespace":"default","service":"shop","weight":"0%","resting":true,"color":"blue"}]`
+	sum := sha256.Sum256([]byte(releases))
+	w.variables.items = map[string]string{"drover": fmt.Sprintf(`{"sum":"%x","releases":%s}`, sum[:8], releases)}
+	if !w.has(t, strategy.Split{Release: "shop-1", Namespace: "default", Service: "shop", Resting: true}) {
+		t.Error("what it published is not read")
 	}
 }
 
