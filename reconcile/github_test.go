@@ -16,7 +16,6 @@ import (
 	"github.com/drover-dev/drover/providers/github"
 	"github.com/drover-dev/drover/providers/github/githubtest"
 	"github.com/drover-dev/drover/providers/github/openapi"
-	"github.com/drover-dev/drover/providers/nomad"
 	"github.com/drover-dev/drover/providers/providertest"
 	"github.com/drover-dev/drover/providers/sim"
 	"github.com/drover-dev/drover/reconcile"
@@ -69,7 +68,7 @@ func (s *shop) restart() {
 	traffic := boundTraffic{process: s.process, router: router{s.world}, meter: meter{s.world}}
 	s.loop = reconcile.New(reconcile.Options{
 		Instance: instance, Poll: 5 * time.Second, Repository: repository, Load: load, Strays: policies.Strays,
-		Cluster: boundCluster{s.process, nomad.New(s.client, nomad.Options{Instance: instance, Logger: slog.New(slog.DiscardHandler)})},
+		Cluster: s.cluster(),
 		Routers: map[string]reconcile.Traffic{"": {Router: traffic, Meter: traffic}},
 		Ledger:  boundLedger{s.process, s.ledger}, Bookmark: boundBookmark{s.process, s.ledger}, Forge: forge, Prober: prober{s.world}, PlanForks: s.planForks,
 		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Notify: s.notify,

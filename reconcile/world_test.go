@@ -129,7 +129,8 @@ func (w *world) options() reconcile.Options {
 
 // cluster is the provider of Nomad on the simulated one, through the present process.
 func (w *world) cluster() boundCluster {
-	return boundCluster{w.process, nomad.New(w.client, nomad.Options{Instance: w.instance, Logger: slog.New(slog.DiscardHandler)})}
+	cluster := nomad.New(w.client, nomad.Options{Instance: w.instance, Logger: slog.New(slog.DiscardHandler)})
+	return boundCluster{w.process, newKeptCluster(w.t, cluster, w.nomad, w.denied)}
 }
 
 // prober answers smoke checks as the world says.
@@ -300,6 +301,9 @@ type denial struct {
 	// asked, when set, is called before every answer.
 	asked func()
 }
+
+// interferes tells whether somebody may notice what is asked.
+func (d *denial) interferes() bool { return d.on.Load() || d.asked != nil }
 
 // RoundTrip answers as Nomad does to a token that was revoked.
 func (d *denial) RoundTrip(r *http.Request) (*http.Response, error) {

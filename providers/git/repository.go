@@ -61,11 +61,17 @@ func New(config Config) (*Repository, error) {
 	}, nil
 }
 
-// Close waits for the call under way and lets go of idle connections. The repository may be used again.
+// Close waits for the call under way and lets go of idle connections and open files. The repository may be used again.
 func (r *Repository) Close() error {
 	r.turn <- struct{}{}
 	defer func() { <-r.turn }()
 	r.remote.idle()
+	if r.store == nil {
+		return nil
+	}
+	if err := r.store.Close(); err != nil {
+		return fmt.Errorf("close the git store: %w", err)
+	}
 	return nil
 }
 
@@ -265,6 +271,11 @@ func (r *Repository) build(ctx context.Context) error {
 	}
 	if err := next.follow(tip); err != nil {
 		return err
+	}
+	if r.store != nil {
+		if err := r.store.Close(); err != nil {
+			r.log.Warn("old store not closed", "error", err)
+		}
 	}
 	placed, err := next.replace(r.dir, r.remote.at.String(), r.config.Branch)
 	if err != nil {

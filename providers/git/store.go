@@ -24,6 +24,8 @@ const (
 	maxHaves = 64
 	// maxPacks is how many fetches the store takes before it is made anew: go-git never joins packs.
 	maxPacks = 200
+	// maxOpen is how many packs are kept open: to open one for every object takes longer than to read it.
+	maxOpen = 16
 	// leftover is how go-git names a pack that is not finished, and incoming how we name one that is not inspected.
 	leftover = "tmp_*"
 	incoming = "incoming-*"
@@ -44,7 +46,7 @@ type store struct {
 }
 
 func storage(dir string) *filesystem.Storage {
-	return filesystem.NewStorage(osfs.New(dir, osfs.WithBoundOS()), cache.NewObjectLRU(16*cache.MiByte))
+	return filesystem.NewStorageWithOptions(osfs.New(dir, osfs.WithBoundOS()), cache.NewObjectLRU(16*cache.MiByte), filesystem.Options{MaxOpenDescriptors: maxOpen})
 }
 
 // createStore makes an empty store in a folder that is not there yet.
@@ -163,6 +165,9 @@ func (s *store) packs() int {
 
 // replace puts the store in the place of the one at dir, and opens it there.
 func (s *store) replace(dir, url, branch string) (*store, error) {
+	if err := s.Close(); err != nil {
+		return nil, fmt.Errorf("close the new git store: %w", err)
+	}
 	old := dir + ".old"
 	if err := os.RemoveAll(old); err != nil {
 		return nil, fmt.Errorf("clear the way for the new git store: %w", err)

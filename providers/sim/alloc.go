@@ -142,6 +142,7 @@ func (n *Nomad) start(a *alloc) {
 	n.changedAlloc(a)
 	b := n.behaviourOf(a)
 	a.ready, a.sick = n.now.Add(b.StartDelay), b.Sick
+	n.after(b.StartDelay, n.wake) // Its checks pass from then on.
 	n.registerServices(a)
 	if b.Crash {
 		life := a.life

@@ -156,6 +156,9 @@ func (n *Nomad) serve(ctx context.Context, method string, u *url.URL, body []byt
 	if !allowed {
 		return answer{status: http.StatusMethodNotAllowed, text: "Invalid method"}, nil
 	}
+	if method != http.MethodGet {
+		n.doings++
+	}
 	req := request{args: args, query: u.Query(), body: body}
 	a := handle(n, req)
 	if method == http.MethodGet {

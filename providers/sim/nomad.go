@@ -100,6 +100,7 @@ type Nomad struct {
 	index     uint64
 	tables    map[table]uint64 // index of the last change of each
 	changed   chan struct{}    // closed at the next change or move of time
+	doings    uint64           // see Doings
 	behaviour func(Task) Behaviour
 
 	jobs        map[key]*job
@@ -177,10 +178,19 @@ func (n *Nomad) Advance(now time.Time) {
 			break
 		}
 		n.flow(e.at)
+		n.doings++
 		e.act()
 	}
 	n.flow(now)
 	n.wake()
+}
+
+// Doings counts all that may have changed what the cluster answers: what fell due, what was written, and what was done to it
+// from here. While it stays the same, a question has the same answer, but for the time that it gives of a check.
+func (n *Nomad) Doings() uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.doings
 }
 
 // flow lets the requests arrive that come until at.
@@ -228,6 +238,7 @@ func (n *Nomad) SetBehaviour(behaviour func(Task) Behaviour) {
 	if behaviour == nil {
 		behaviour = DemoBehaviour
 	}
+	n.doings++
 	n.behaviour = behaviour
 	for _, a := range slices.Clone(n.allocs) {
 		if a.running() {
@@ -245,6 +256,7 @@ func (n *Nomad) CrashAlloc(id string) error {
 	if a == nil || !a.running() {
 		return fmt.Errorf("crash allocation %q: no such allocation runs", id)
 	}
+	n.doings++
 	n.exited(a)
 	return nil
 }
@@ -257,6 +269,7 @@ func (n *Nomad) LoseAlloc(id string) error {
 	if a == nil || a.clientTerminal() {
 		return fmt.Errorf("lose allocation %q: no such allocation runs", id)
 	}
+	n.doings++
 	n.lost(a)
 	return nil
 }
@@ -265,6 +278,7 @@ func (n *Nomad) LoseAlloc(id string) error {
 func (n *Nomad) SetNodes(nodes int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.doings++
 	n.cfg.Nodes = nodes
 	n.unblock()
 }
@@ -274,6 +288,7 @@ func (n *Nomad) SetNodes(nodes int) {
 func (n *Nomad) Unavailable(down bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.doings++
 	n.down = down
 	n.wake()
 }
