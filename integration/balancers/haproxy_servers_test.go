@@ -234,3 +234,82 @@ func TestHAProxyFile(t *testing.T) {
 		t.Errorf("after a reload it has %+v", state.Splits)
 	}
 }
+
+// TestHAProxyTakesUsersOver: users of an allocation that is replaced stay on their track, and so they do when that which took
+// them over is replaced, too. Each time another Drover does it. When nobody is left on the track, they are served by the other.
+func TestHAProxyTakesUsersOver(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	c := newHAProxyCase(t, folder, keepsUsers)
+	split := strategy.Split{Release: "shop", Namespace: "default", Service: "shop", Weight: strategy.Percent(50), Sessions: "shop-1"}
+	start := func(name string) strategy.Endpoint { return c.services.Start("shop", name) }
+	for i := range 3 {
+		split.Stable = append(split.Stable, start(fmt.Sprintf("stable%d", i)))
+		split.Canary = append(split.Canary, start(fmt.Sprintf("canary%d", i)))
+	}
+	c.apply(split)
+	type user struct {
+		ask   func(string) string
+		track string
+	}
+	var users []user
+	on := map[string]int{}
+	for range 60 {
+		ask := c.users.NewUser()
+		at := ask("shop")
+		on[at]++
+		users = append(users, user{ask, at[:6]})
+	}
+	if len(on) != 6 {
+		t.Fatalf("users are on %v, want some on each", on)
+	}
+	stay := func(when string) {
+		t.Helper()
+		for range 2 {
+			for _, u := range users {
+				if at := u.ask("shop"); at[:6] != u.track {
+					t.Errorf("%s a user of %s was answered by %s", when, u.track, at)
+				}
+			}
+		}
+	}
+	stay("at first")
+	for i := range 6 {
+		another, err := haproxy.New(haproxy.Options{Name: "edge", Sockets: []string{c.program.api}, Folder: folder, Now: func() time.Time { return c.now }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.router = another
+		split.Canary = append(split.Canary[1:], start(fmt.Sprintf("canary%d", 3+i)))
+		if i%2 == 0 {
+			split.Stable = append(split.Stable[1:], start(fmt.Sprintf("stable%d", 3+i)))
+		}
+		c.apply(split)
+		stay(fmt.Sprintf("after %d replacements", i+1))
+		c.read()
+		c.now = c.now.Add(6 * time.Second)
+		c.read() // Servers that left are deleted now, unless a connection to them is kept still.
+	}
+	split.Canary = nil
+	c.apply(split)
+	for _, u := range users {
+		if at := u.ask("shop"); at[:6] != "stable" {
+			t.Errorf("without canaries a user was answered by %q", at)
+		}
+	}
+}
+
+// TestHAProxyTakesNoCommands: what an allocation is called, and where it is, goes into commands as it is.
+func TestHAProxyTakesNoCommands(t *testing.T) {
+	t.Parallel()
+	router, err := haproxy.New(haproxy.Options{Name: "edge", Sockets: []string{"unix:/nowhere"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []strategy.Endpoint{{Alloc: "one", Address: "127.0.0.1:80;shutdown sessions server shop/two"}, {Alloc: "one\nset", Address: "127.0.0.1:80"}, {Alloc: "one"}} {
+		err := router.Apply(t.Context(), strategy.Split{Release: "shop", Stable: []strategy.Endpoint{e}})
+		if err == nil || !strings.Contains(err.Error(), "is no allocation and address") {
+			t.Errorf("%+v: error %v", e, err)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -18,11 +19,21 @@ import (
 func (r *Router) Apply(ctx context.Context, split strategy.Split) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, e := range slices.Concat(split.Stable, split.Canary) {
+		if !plain.MatchString(e.Alloc) || !plain.MatchString(e.Address) {
+			return fmt.Errorf("set the split of %q on router %q: %q at %q is no allocation and address", split.Release, r.name, e.Alloc, e.Address)
+		}
+	}
+	before, known, err := r.remembers(split.Release)
+	if err != nil {
+		known = false // It is written anew.
+	}
+	sameUsers := known && split.Sessions != "" && before.Sessions == split.Sessions
 	problems := make([]error, len(r.sockets), len(r.sockets)+1)
 	var group sync.WaitGroup
 	fresh := make([][]string, len(r.sockets))
 	for i, s := range r.sockets {
-		group.Go(func() { fresh[i], problems[i] = s.apply(ctx, r.backend(split.Release), split) })
+		group.Go(func() { fresh[i], problems[i] = s.apply(ctx, r.backend(split.Release), split, sameUsers) })
 	}
 	group.Wait()
 	for i, s := range r.sockets {
@@ -42,8 +53,12 @@ func (r *Router) Apply(ctx context.Context, split strategy.Split) error {
 	return nil
 }
 
-// apply brings one process to the split, and returns the servers that it added.
-func (s socket) apply(ctx context.Context, backend string, split strategy.Split) (fresh []string, err error) {
+// plain is what goes into commands and files as it is.
+var plain = regexp.MustCompile(`^[A-Za-z0-9_.:\[\]-]+$`)
+
+// apply brings one process to the split, and returns the servers that it added. sameUsers says that users are kept, and that
+// the cookies which they carry are still good.
+func (s socket) apply(ctx context.Context, backend string, split strategy.Split, sameUsers bool) (fresh []string, err error) {
 	have, err := s.pool(ctx, backend)
 	if err != nil {
 		return nil, err
@@ -63,8 +78,13 @@ func (s socket) apply(ctx context.Context, backend string, split strategy.Split)
 	if err := s.do(ctx, adds); err != nil {
 		return nil, errors.Join(err, keepsNobody)
 	}
-	changes := slices.Concat(have.keySetting(sessionKey(split)), levelChanges(backend, have.servers, want), retirements(backend, have.servers, want))
-	return fresh, errors.Join(s.do(ctx, changes), keepsNobody)
+	var bequests []change
+	var lost error // Users who change their track are no reason to leave a canary its traffic.
+	if sameUsers && have.cookie != "" {
+		bequests, lost = s.bequests(ctx, have, want, len(fresh) > 0)
+	}
+	changes := slices.Concat(have.keySetting(sessionKey(split)), bequests, levelChanges(backend, have.servers, want), retirements(backend, have.servers, want))
+	return fresh, errors.Join(s.do(ctx, changes), lost, keepsNobody)
 }
 
 // withoutCanary is a split whose canary gets nothing.

@@ -79,7 +79,7 @@ func render(split strategy.Split, backend, section string) ([]byte, error) {
 		fmt.Fprintf(&b, "%s%s\n", splitLine, text[:n])
 		text = text[n:]
 	}
-	fmt.Fprintf(&b, "backend %s from %s\n  dynamic-cookie-key %s\n", backend, section, sessionKey(split))
+	fmt.Fprintf(&b, "backend %s from %s\n  dynamic-cookie-key %s\n"+tableLines, backend, section, sessionKey(split), cookieName(split.Release))
 	for _, w := range wanted(split) {
 		fmt.Fprintf(&b, "  server %s %s weight %d%s", w.name, w.address, w.level, checking(split.Check))
 		if w.closed {

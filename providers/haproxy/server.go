@@ -14,6 +14,7 @@ import (
 // server is one server of a backend, as HAProxy has it.
 type server struct {
 	name    string
+	id      string         // HAProxy's own number of it
 	track   strategy.Track // "" for a server that is not ours
 	alloc   string
 	address string
@@ -50,6 +51,7 @@ func (e noBackendError) Error() string {
 // columns of `show servers state`, version 1.
 const (
 	colBackend = 1
+	colID      = 2
 	colName    = 3
 	colAddress = 4
 	colAdmin   = 6
@@ -139,7 +141,7 @@ func readServer(fields []string) (server, error) {
 	if err != nil {
 		return server{}, fmt.Errorf("state: %w", err)
 	}
-	s := server{name: fields[colName], address: net.JoinHostPort(fields[colAddress], fields[colPort]), level: level, serves: admin&^adminByConfig == 0}
+	s := server{name: fields[colName], id: fields[colID], address: net.JoinHostPort(fields[colAddress], fields[colPort]), level: level, serves: admin&^adminByConfig == 0}
 	s.closed = admin&adminMaint != 0 && level > retiredLevel
 	for _, track := range []strategy.Track{strategy.Stable, strategy.Canary} {
 		if alloc, ours := strings.CutPrefix(s.name, string(track)+"-"); ours {

@@ -15,8 +15,8 @@ import (
 type noCookieError struct{ socket, release, backend string }
 
 func (e noCookieError) Error() string {
-	return fmt.Sprintf("HAProxy at %s keeps no users of %q on their track: add `cookie drover_%s insert indirect nocache httponly dynamic` to its backend %q, or leave sessions = \"sticky\" out",
-		e.socket, e.release, strategy.Symbol(e.release), e.backend)
+	return fmt.Sprintf("HAProxy at %s keeps no users of %q on their track: add `cookie %s insert indirect nocache httponly dynamic` to its backend %q, or leave sessions = \"sticky\" out",
+		e.socket, e.release, cookieName(e.release), e.backend)
 }
 
 // sessionKey is what the values of cookies are made of, with the address of the server: another one has everybody divided
