@@ -196,3 +196,40 @@ func TestDoctorSurveys(t *testing.T) {
 		}
 	}
 }
+
+// TestDoctorLooksForCopies: a release whose plan has requests copied, behind an NGINX whose configuration has a part of what that
+// needs.
+func TestDoctorLooksForCopies(t *testing.T) {
+	for _, name := range []string{"NOMAD_ADDR", "NOMAD_TOKEN", "NOMAD_NAMESPACE", "NOMAD_REGION"} {
+		t.Setenv(name, "")
+	}
+	remote := providertest.NewBareRemote(t)
+	remote.Commit(t, "Release web", providertest.Files{
+		"releases/web/release.hcl":   "release \"web\" {\n  version = \"1.0.0\"\n  jobspec = \"web.nomad.hcl\"\n\n  shadow {\n    percent = 10\n  }\n}\n",
+		"releases/web/web.nomad.hcl": "job \"web\" {}\n",
+	})
+	nomad := httptest.NewServer(sim.New(sim.Config{Start: time.Now(), Seed: 1}))
+	t.Cleanup(nomad.Close)
+	dir := t.TempDir()
+	program := filepath.Join(dir, "nginx")
+	config := fmt.Sprintf("git {\n  url = %q\n}\n\nnomad {\n  address = %q\n}\n\nrouter \"edge\" {\n  type   = \"nginx\"\n  file   = %q\n  admin  = \"127.0.0.1:1\"\n  log    = \"127.0.0.1:2\"\n  copies = \"127.0.0.1:3\"\n  test   = [%q, \"-t\"]\n\n  route \"web\" {}\n}\n",
+		remote.Dir, nomad.URL, filepath.Join(dir, "edge.conf"), program)
+	for included, want := range map[string]string{
+		"edge.web.mirror edge.web.copy": "",
+		"edge.web.mirror":               "Add `location = /drover-copy-web { include " + dir + "/edge.web.copy; }` to the same server.",
+		"edge.web.copy":                 "Add `include " + dir + "/edge.web.mirror;` to the location of NGINX that passes requests to $drover_web on.",
+	} {
+		script := "#!/bin/sh\necho '# configuration file /etc/nginx/nginx.conf:'\n"
+		for _, file := range strings.Fields(included) {
+			script += "echo '# configuration file " + filepath.Join(dir, file) + ":'\n"
+		}
+		if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		_, text := examined(t, config)
+		const copies = "missing  copies for web: its plan has a shadow, and nothing would be copied"
+		if said := strings.Contains(text, copies); said != (want != "") || !strings.Contains(text, want) || !strings.Contains(text, "router edge, nginx: 1 instance answering") {
+			t.Errorf("where NGINX includes %q it says:\n%s", included, text)
+		}
+	}
+}

@@ -35,7 +35,7 @@ type underTest struct {
 func startNGINX(t *testing.T) *underTest {
 	t.Helper()
 	return runNGINX(t, func(u *underTest) string {
-		text := "http {\n  include " + u.dir + "/edge.conf;\n"
+		text := "http {\n  include " + u.dir + "/edge.conf;\n  map $http_upgrade $connection_header {\n    default upgrade;\n    \"\" \"\";\n  }\n"
 		for _, release := range []string{"shop", "other"} {
 			text += fmt.Sprintf(`  server {
     listen %s;
@@ -44,12 +44,15 @@ func startNGINX(t *testing.T) *underTest {
       include %[5]s.%[2]s.mirror;
       proxy_pass http://%[3]s;
       proxy_http_version 1.1;
-      proxy_set_header Connection "";
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_header;
+      proxy_set_header Host $host;
       proxy_set_header Cookie %[3]s_cookies;
       access_log syslog:server=%[4]s,nohostname,tag=drover drover;
     }
     location = /drover-copy-%[2]s {
       include %[5]s.%[2]s.copy;
+      proxy_set_header Host $host;
       proxy_set_header Cookie %[3]s_cookies;
     }
   }
@@ -142,7 +145,12 @@ func TestNGINX(t *testing.T) {
 			Settle: func() { time.Sleep(20 * time.Millisecond) },
 			Count:  func() { time.Sleep(300 * time.Millisecond) }, // The log comes after the answer.
 			Edge:   u.edge, Restart: u.program.restart, Again: func() reconcile.Router { return u.again() },
-			NewUser: users.NewUser, Copied: services.Copied,
+			NewUser: users.NewUser, Copied: services.Copied, Asked: services.Asked,
+			Reload: func() {
+				if err := exec.Command("nginx", u.command("-s", "reload")[1:]...).Run(); err != nil {
+					t.Fatal(err)
+				}
+			},
 			Drawn: true, Changes: 25,
 		}
 	})
