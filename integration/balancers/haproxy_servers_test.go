@@ -233,6 +233,16 @@ func TestHAProxyFile(t *testing.T) {
 	if state := c.read(); !state.Has(split) {
 		t.Errorf("after a reload it has %+v", state.Splits)
 	}
+	if lacks, err := c.router.Lacks(t.Context(), "shop", false); err != nil || lacks != "" {
+		t.Errorf("it lacks %q, error %v", lacks, err)
+	}
+	nowhere, err := haproxy.New(haproxy.Options{Name: "edge", Sockets: []string{c.program.api}, Folder: filepath.Join(folder, "drover")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lacks, err := nowhere.Lacks(t.Context(), "shop", false); err != nil || !strings.Contains(lacks, "make that folder") {
+		t.Errorf("without its folder it lacks %q, error %v", lacks, err)
+	}
 }
 
 // TestHAProxyTakesUsersOver: users of an allocation that is replaced stay on their track, and so they do when that which took

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	"github.com/drover-dev/drover/strategy"
@@ -47,6 +48,9 @@ func (p pool) keepsUsers() bool {
 // Lacks is what HAProxy's configuration lacks for a release, with the line to add; "" when it has all.
 func (r *Router) Lacks(ctx context.Context, release string, sticky bool) (string, error) {
 	backend := r.backend(release)
+	if _, err := os.Stat(r.folder); r.folder != "" && err != nil {
+		return fmt.Sprintf("Drover cannot write what HAProxy begins with: %v: make that folder, and let Drover write to it", err), nil
+	}
 	for _, s := range r.sockets {
 		p, err := s.pool(ctx, backend)
 		var none noBackendError
