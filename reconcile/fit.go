@@ -36,7 +36,7 @@ func (t Traffic) name() string { return cmp.Or(t.Name, "default") }
 func (t Traffic) abilities() strategy.Abilities {
 	a := t.Router.Abilities()
 	if t.Measured {
-		a.Counts, a.Latency, a.Endpoints, a.Copied = true, t.Timed, t.ByEndpoint, false
+		a.Counts, a.Latency, a.Endpoints, a.Copied = true, t.Timed, t.ByEndpoint, t.Copied
 	}
 	return a
 }

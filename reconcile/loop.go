@@ -48,9 +48,9 @@ type Traffic struct {
 	Router Router
 	Meter  Meter // nil where the router counts nothing: its Abilities say so
 	// Measured says that Options.Metrics counts the requests in place of a meter, and with Timed their latencies too, with
-	// ByEndpoint by what they ask for.
-	Measured, Timed, ByEndpoint bool
-	Every                       time.Duration // how far apart the metrics' counts are
+	// ByEndpoint by what they ask for. With Copied they tell copies of requests apart.
+	Measured, Timed, ByEndpoint, Copied bool
+	Every                               time.Duration // how far apart the metrics' counts are
 }
 
 // Decision is one answer of strategy.Advance, with what it was made on.

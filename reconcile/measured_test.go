@@ -125,3 +125,65 @@ func TestTriedBeforehand(t *testing.T) {
 		t.Errorf("a request in a hundred seconds, as the metrics count, is not said to be too few: %v", found)
 	}
 }
+
+// copying tries a version on copies of requests first.
+var copying = strings.TrimSuffix(quickPolicy, "}\n") + `  shadow {
+    percent = 50
+    bake    = "10s"
+  }
+  gate "copies" {
+    metric = "error_rate"
+    max    = "1%"
+    on     = "shadow"
+  }
+}
+`
+
+// TestMetricsCountCopies: where the metrics tell copies of requests apart, gates on copies are judged by them, and a bad version
+// is gone before it answers a user. Where they do not, the release is refused.
+func TestMetricsCountCopies(t *testing.T) {
+	w := condemned(t)
+	w.repo.commit(person, "Try versions on copies first", map[string]string{policyPath: copying})
+	c := &counts{world: w}
+	options := w.options()
+	options.Metrics = c
+	options.Routers = map[string]reconcile.Traffic{"": {Router: router{w}, Measured: true, Timed: true, Copied: true}}
+	w.loop = reconcile.New(options)
+	copies, users := 0, 0
+	asked := func() {
+		for _, i := range c.inquiries {
+			if i.Copies {
+				copies++
+			} else {
+				users++
+			}
+		}
+		c.inquiries, c.before = nil, nil
+	}
+	w.release(checkout, "1.1.0")
+	if err := w.until(3*time.Minute, func() bool { return w.rests(checkout) && w.rollout(checkout).Stable.Revision.Version == "1.1.0" }); err != nil {
+		t.Fatalf("release 1.1.0: %v", err)
+	}
+	if asked(); copies == 0 || users == 0 {
+		t.Errorf("was asked about copies %d times, and %d times about users' requests", copies, users)
+	}
+	w.release(checkout, "1.2.0")
+	if err := w.until(2*time.Minute, func() bool { return w.rests(checkout) && w.rollout(checkout).Last.Kind == strategy.OutcomeCondemned }); err != nil {
+		t.Fatalf("roll 1.2.0 back: %v", err)
+	}
+	if why := w.rollout(checkout).Last.Reason; why.Code != strategy.GateFailed || !strings.Contains(why.Text, "on copies of requests") {
+		t.Errorf("rolled back for %q, want a gate that failed on copies of requests", why.Text)
+	}
+	users = 0
+	if asked(); users > 0 {
+		t.Errorf("was asked about users' requests %d times, of a version that none came to", users)
+	}
+	options = w.options()
+	options.Metrics = c
+	options.Routers = map[string]reconcile.Traffic{"": {Router: router{w}, Measured: true, Timed: true}}
+	w.loop = reconcile.New(options)
+	w.release(checkout, "1.3.0")
+	if err := w.until(time.Minute, func() bool { return strings.Contains(w.rollout(checkout).Reason.Text, "know none") }); err != nil {
+		t.Errorf("metrics that know no copies: %v: %s", err, w.rollout(checkout).Reason.Text)
+	}
+}

@@ -85,7 +85,7 @@ func (p Plan) lacks(router string, a Abilities) (problems []string) {
 		problems = append(problems, fmt.Sprintf("shadow asks %s for what it cannot do: leave it out, or name a router that copies requests", router))
 	}
 	if p.Shadow != nil && a.Copies && !a.Copied && len(p.Shadow.Gates) > 0 {
-		problems = append(problems, fmt.Sprintf("gate %q is on copies of requests, and the metrics that count for %s know none: leave that router out of their routers, or remove the gate by gate %q { enabled = false }",
+		problems = append(problems, fmt.Sprintf("gate %q is on copies of requests, and the metrics that count for %s know none: count by a profile that knows tracks by name, such as \"traefik\" or \"drover-proxy\", leave that router out of their routers, or remove the gate by gate %q { enabled = false }",
 			p.Shadow.Gates[0].Name, router, p.Shadow.Gates[0].Name))
 	}
 	return problems

@@ -27,6 +27,8 @@ type Inquiry struct {
 	Latency bool
 	// Endpoints asks for them by what they ask for, besides.
 	Endpoints bool
+	// Copies asks for copies of requests, by the track Shadow, in place of the requests that the canary answers to users.
+	Copies bool
 	// Alone says that the stable is ending or was never there: nothing has to be known of it.
 	Alone bool
 }
@@ -34,7 +36,13 @@ type Inquiry struct {
 // Inquiry is what the gates of a rollout ask, when any does. requests tells whether those on requests do too.
 func (r Rollout) Inquiry(c *ClusterState, now time.Time, requests bool) (Inquiry, bool) {
 	i := Inquiry{Release: r.Release, Rollout: r.ID, Now: now, Since: r.Evidence.Since, Until: r.Evidence.Until, Gates: r.Plan.Asking(), Requests: requests, Latency: r.Plan.asks(MetricLatency), Endpoints: r.Plan.byEndpoint(), Alone: r.Phase != Stepping}
-	if c == nil || (len(i.Gates) == 0 && !requests) || !r.Opened {
+	asks := r.Opened && (len(i.Gates) > 0 || requests)
+	if r.Shadowing {
+		plan := r.Plan.shadowed() // Its gates are on requests alone.
+		i.Copies, i.Alone, i.Gates, i.Latency, i.Endpoints = true, false, nil, plan.asks(MetricLatency), plan.byEndpoint()
+		asks = requests && len(plan.Gates) > 0
+	}
+	if c == nil || !asks {
 		return i, false
 	}
 	m := &machine{Rollout: r, o: Observation{Cluster: c}, now: now}
@@ -77,12 +85,20 @@ func (i *Inquiry) address(c *ClusterState) {
 	}
 }
 
-// Track is the allocations of a track.
+// Track is the allocations of a track. The canary's answer the copies.
 func (i Inquiry) Track(t Track) []string {
-	if t == Canary {
-		return i.Canary
+	if t == Stable {
+		return i.Stable
 	}
-	return i.Stable
+	return i.Canary
+}
+
+// Trial is the track that is asked about besides the stable.
+func (i Inquiry) Trial() Track {
+	if i.Copies {
+		return Shadow
+	}
+	return Canary
 }
 
 // Asking are the gates of a plan that ask the metrics by themselves.

@@ -225,6 +225,18 @@ func TestInquiry(t *testing.T) {
 	if !asks || len(got.Gates) != 2 || len(got.Canary) != count || len(got.Stable) != count || got.Canary[0][:1] != "b" || got.Stable[0][:1] != "a" {
 		t.Errorf("got %+v, %t", got, asks)
 	}
+	r.Phase, r.Opened, r.Shadowing = strategy.Placing, false, true
+	r.Plan.Shadow = &strategy.ShadowPlan{Percent: strategy.Percent(10)}
+	if got, asks := r.Inquiry(o.Cluster, start, true); asks {
+		t.Errorf("asked %+v about copies that no gate is on", got)
+	}
+	r.Plan.Shadow.Gates = []strategy.Gate{{Name: "copies", Metric: strategy.MetricLatency}}
+	if got, asks := r.Inquiry(o.Cluster, start, true); !asks || !got.Copies || !got.Latency || got.Alone || len(got.Gates) > 0 || got.Trial() != strategy.Shadow || len(got.Track(strategy.Shadow)) != count {
+		t.Errorf("asked %+v, %t about copies", got, asks)
+	}
+	if got, asks := r.Inquiry(o.Cluster, start, false); asks {
+		t.Errorf("asked %+v about copies that the router counts", got)
+	}
 	if why := r.Plan.Unanswered(); !strings.Contains(why, `gate "queue"`) || !strings.Contains(why, "drover.hcl") {
 		t.Errorf("got %q", why)
 	}

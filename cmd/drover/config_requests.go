@@ -119,7 +119,7 @@ func (m *metricsConfig) meter(routers map[string]reconcile.Traffic) {
 	for name, traffic := range routers {
 		if len(m.Routers) == 0 || slices.Contains(m.Routers, traffic.Name) {
 			traffic.Meter, traffic.Measured, traffic.Every = nil, true, cmp.Or(m.scrape, prometheus.DefaultScrape)
-			traffic.Timed, traffic.ByEndpoint = m.profile.Latency != "", len(m.profile.Endpoints) > 0
+			traffic.Timed, traffic.ByEndpoint, traffic.Copied = m.profile.Latency != "", len(m.profile.Endpoints) > 0, m.profile.Copied()
 			routers[name] = traffic
 		}
 	}

@@ -71,7 +71,7 @@ func startTraefik(t *testing.T, provider, shadow string) (edge, api string, prog
 providers:
   http:
     endpoint: "http://%s/"
-    pollInterval: "500ms"
+    pollInterval: "100ms"
   providersThrottleDuration: "100ms"
   file:
     filename: %s/routers.yml

@@ -60,8 +60,12 @@ func (t *tally) count(track strategy.Track, endpoint string, more strategy.Count
 }
 
 func (t *tally) of(track strategy.Track) *strategy.Counters {
-	if track == strategy.Canary {
+	switch track {
+	case strategy.Canary:
 		return &t.canary
+	case strategy.Shadow:
+		return &t.shadow
+	case strategy.Stable:
 	}
 	return &t.stable
 }

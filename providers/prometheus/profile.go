@@ -20,7 +20,7 @@ import (
 //	${allocs}     is a pattern of the allocation ids of a track
 //	${addresses}  is a pattern of the addresses of its allocations, host:port
 //	${release}    is the name of the release
-//	${track}      is "stable" or "canary", for what counts by track and not by allocation
+//	${track}      is "stable" or "canary", for what counts by track and not by allocation, and "shadow" for copies of requests
 type Profile struct {
 	// Requests selects the counters of requests.
 	Requests string
@@ -76,7 +76,8 @@ func Profiles() map[string]Profile {
 		"traefik": {
 			Requests: `traefik_service_requests_total{service=~"${release}-${track}@.+"}`,
 			Errors:   map[string]string{"code": "5.."},
-			Latency:  `traefik_service_request_duration_seconds_bucket{service=~"${release}-${track}@.+"}`,
+			// What keeps a connection open takes as long as the user stays.
+			Latency: `traefik_service_request_duration_seconds_bucket{service=~"${release}-${track}@.+",protocol!~"websocket|sse"}`,
 		},
 		"envoy": {
 			Requests: `envoy_cluster_upstream_rq_xx{envoy_cluster_name="${release}-${track}"}`,
@@ -129,6 +130,11 @@ func named(name string) (Profile, error) {
 	}
 	names := slices.Sorted(maps.Keys(Profiles()))
 	return p, fmt.Errorf("there is no profile %q, there are %s%s", name, strings.Join(names, ", "), strategy.Meant(name, names))
+}
+
+// Copied tells whether copies of requests are counted by themselves: allocations answer both them and users.
+func (p Profile) Copied() bool {
+	return strings.Contains(p.Requests, "${track}") && (p.Latency == "" || strings.Contains(p.Latency, "${track}"))
 }
 
 // Check tells what is wrong with a profile.

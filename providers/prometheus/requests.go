@@ -37,6 +37,7 @@ type tally struct {
 	burst     float64 // how many errors come at a time; 0 when not known
 	canary    strategy.Counters
 	stable    strategy.Counters
+	shadow    strategy.Counters // of copies of requests
 	endpoints map[strategy.Track]map[string]strategy.Counters
 }
 
@@ -72,7 +73,7 @@ func (m *Meter) requests(ctx context.Context, i strategy.Inquiry) (strategy.Samp
 	m.tallies[i.Release] = next
 	m.mu.Unlock()
 	sample := next.sample(i, m.scrape)
-	if i.Latency && len(next.bounds) == 0 && next.canary.Requests+next.stable.Requests > 0 {
+	if i.Latency && len(next.bounds) == 0 && next.canary.Requests+next.stable.Requests+next.shadow.Requests > 0 {
 		return sample, fmt.Errorf("no latencies are known: no series matches %s", m.selector(m.profile.Latency, next, i, ""))
 	}
 	return sample, nil
@@ -100,9 +101,12 @@ func from(i strategy.Inquiry, gate string) time.Time {
 func (t *tally) list(i strategy.Inquiry) *tally {
 	next := *t
 	next.points, next.seen, next.members = maps.Clone(t.points), maps.Clone(t.seen), maps.Clone(t.members)
-	next.canary.Buckets, next.stable.Buckets = slices.Clone(t.canary.Buckets), slices.Clone(t.stable.Buckets)
-	next.endpoints = map[strategy.Track]map[string]strategy.Counters{
-		strategy.Canary: maps.Clone(t.endpoints[strategy.Canary]), strategy.Stable: maps.Clone(t.endpoints[strategy.Stable]),
+	for _, c := range []*strategy.Counters{&next.canary, &next.stable, &next.shadow} {
+		c.Buckets = slices.Clone(c.Buckets)
+	}
+	next.endpoints = map[strategy.Track]map[string]strategy.Counters{}
+	for track, counted := range t.endpoints {
+		next.endpoints[track] = maps.Clone(counted)
 	}
 	early := t.points == nil
 	if early {
@@ -127,6 +131,9 @@ func (t *tally) sample(i strategy.Inquiry, scrape time.Duration) strategy.Sample
 	sample := strategy.Sample{
 		At: i.Now, Every: scrape, Bounds: t.bounds, Burst: t.burst,
 		Series: []strategy.Series{series(strategy.Canary, t.canary), series(strategy.Stable, t.stable)},
+	}
+	if i.Copies {
+		sample.Series = append(sample.Series, series(strategy.Shadow, t.shadow))
 	}
 	if !i.Endpoints {
 		return sample
@@ -185,7 +192,7 @@ func (m *Meter) read(ctx context.Context, selector, label string, t *tally, i st
 	var all []reading
 	tracks := []strategy.Track{""}
 	if strings.Contains(selector, "${track}") {
-		tracks = []strategy.Track{strategy.Canary, strategy.Stable}
+		tracks = []strategy.Track{i.Trial(), strategy.Stable}
 	}
 	span := i.Now.Sub(t.at) + lookback
 	for _, track := range tracks {
@@ -284,7 +291,7 @@ func (m *Meter) isFresh(ctx context.Context, all []reading, t *tally, i strategy
 			newest[r.track] = at
 		}
 	}
-	for _, track := range []strategy.Track{strategy.Canary, strategy.Stable} {
+	for _, track := range []strategy.Track{i.Trial(), strategy.Stable} {
 		if len(i.Track(track)) == 0 || (track == strategy.Stable && i.Alone) {
 			continue
 		}

@@ -449,3 +449,63 @@ func TestBurst(t *testing.T) {
 		})
 	}
 }
+
+// TestCopies: copies of requests are asked for by their own name where tracks have one, and never counted as users' requests.
+func TestCopies(t *testing.T) {
+	for name, page := range map[string]string{
+		"traefik":      `traefik_service_requests_total{service="web-TRACK@http",code="CODE",method="GET",protocol="http"}`,
+		"drover-proxy": `drover_proxy_requests_total{release="web",track="TRACK",endpoint="GET /",code="CLASS"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &store{t: t}
+			put := func(second int, track string, ok, failed float64) {
+				for digit, n := range map[string]float64{"2": ok, "5": failed} {
+					s.put(second, strings.NewReplacer("TRACK", track, "CODE", digit+"00", "CLASS", digit+"xx").Replace(page), n)
+				}
+			}
+			for second := 0; second <= 60; second += 5 {
+				put(second, "stable", 10*float64(second), 0)
+				if second <= 30 && second > 0 {
+					put(second, "shadow", float64(second), float64(second)/5)
+				}
+				if second > 30 {
+					put(second, "canary", float64(second-30), 0)
+				}
+			}
+			m := meterWith(t, s, name)
+			ask := func(second int, copies bool) map[strategy.Track]strategy.Counters {
+				i := requestsAt(second, nil)
+				i.Latency, i.Copies = false, copies
+				sample, err := m.Measure(t.Context(), i)
+				if err != nil {
+					t.Fatal(err)
+				}
+				counted := map[strategy.Track]strategy.Counters{}
+				for _, series := range sample.Series {
+					counted[series.Track] = series.Counters
+				}
+				return counted
+			}
+			ask(0, true)
+			none := []float64{}
+			want := map[strategy.Track]strategy.Counters{
+				strategy.Stable: {Requests: 300, Buckets: none}, strategy.Canary: {Buckets: none}, strategy.Shadow: {Requests: 36, Errors: 6, Buckets: none},
+			}
+			if diff := cmp.Diff(want, ask(31, true)); diff != "" {
+				t.Errorf("while copies are made (-want +got):\n%s", diff)
+			}
+			want = map[strategy.Track]strategy.Counters{strategy.Stable: {Requests: 600, Buckets: none}, strategy.Canary: {Requests: 30, Buckets: none}}
+			if diff := cmp.Diff(want, ask(61, false)); diff != "" {
+				t.Errorf("after that (-want +got):\n%s", diff)
+			}
+		})
+	}
+	for name, p := range prometheus.Profiles() {
+		if want := name == "traefik" || name == "drover-proxy" || name == "envoy"; p.Copied() != want {
+			t.Errorf("profile %q tells copies apart: %t", name, !want)
+		}
+	}
+	if mixed, err := prometheus.Named("traefik", "opentelemetry"); err != nil || mixed.Copied() {
+		t.Errorf("latencies of the service itself are those of copies too, but the profile tells them apart (%v)", err)
+	}
+}

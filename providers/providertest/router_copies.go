@@ -70,7 +70,7 @@ func routerCopiesWhat(t *testing.T, s *routerSuite) {
 		t.Errorf("stable was asked %d requests, want each of 9 once: %v", once, s.Asked(split.Stable[0]))
 	}
 
-	s.Behave(split.Canary[0], Behavior{Delay: 3 * time.Second})
+	s.Behave(split.Canary[0], Behavior{Delay: time.Second})
 	for range 20 {
 		user.asks("GET", "/hanging", "")
 	}

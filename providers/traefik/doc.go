@@ -4,7 +4,7 @@
 //	providers:
 //	  http:
 //	    endpoint: "http://drover:9102/"
-//	    pollInterval: "500ms"
+//	    pollInterval: "100ms"
 //	  providersThrottleDuration: "100ms"
 //
 // Each release is one service, which routers of Traefik's own configuration name: service: "checkout-api@http". It is a
@@ -15,6 +15,10 @@
 // API lists what it has loaded: a split is in effect when all instances list its checksum. Where no API is to be asked, that is
 // taken for done after a declared time.
 //
-// Traefik copies requests by a mirroring service, whatever their method, and marks none: Drover's copies are neither, so this
-// router does not declare that it can make any.
+// Traefik copies requests by a mirroring service, whatever their method, and marks none. Drover has it copy them to itself, to an
+// entry point that is declared for that, where a router of Drover's lets through what may be copied, marks it, and hands it to
+// the canary as a service of its own. Middlewares on services, which Traefik has since 3.7, could mark copies, but not choose
+// them; and the configuration that has them would be refused as a whole by an older Traefik (2026-11-25, tried on 3.6 and 3.7).
+//
+// Traefik asks at intervals; an answer in which nothing is new is held back, so that it learns of a split when it is published.
 package traefik

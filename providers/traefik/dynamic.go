@@ -91,21 +91,20 @@ func configuration(splits []strategy.Split, entry string) ([]byte, error) {
 	return content, nil
 }
 
-// services are those of one release. At 0% and at 100% there is one track, and no cookie.
+// services are those of one release. At 0% and at 100% requests go to one track, and there is no cookie; the service of the
+// other is there still, since Traefik forgets what it has counted of one that is gone.
 func services(s strategy.Split) map[string]service {
 	stable, canary := s.Release+"-stable", s.Release+"-canary"
 	weight := min(max(s.Weight, 0), strategy.Full)
 	if len(s.Canary) == 0 { // One that nobody answers for leaves its share to stable.
 		weight = 0
 	}
-	all := map[string]service{}
+	all := map[string]service{stable: {LoadBalancer: balance(s.Stable, s.Check)}, canary: {LoadBalancer: balance(s.Canary, s.Check)}}
 	w := &weighted{}
 	if weight < strategy.Full {
-		all[stable] = service{LoadBalancer: balance(s.Stable, s.Check)}
 		w.Services = append(w.Services, weightedService{stable, int(strategy.Full - weight)})
 	}
 	if weight > 0 {
-		all[canary] = service{LoadBalancer: balance(s.Canary, s.Check)}
 		w.Services = append(w.Services, weightedService{canary, int(weight)})
 	}
 	if s.Sessions != "" && len(w.Services) > 1 {

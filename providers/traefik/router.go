@@ -183,9 +183,13 @@ func (r *Router) lists(ctx context.Context, api, name string) (bool, error) {
 		return there, err
 	}
 	if there, err = r.ask(ctx, api, "/api/version", nil); err == nil && !there { // Not the API of a Traefik that has not loaded it.
-		err = fmt.Errorf("ask Traefik what it has loaded: %s has no API: is it enabled there (api.insecure, or a router to api@internal)?", api)
+		err = noAPI(api)
 	}
 	return false, err
+}
+
+func noAPI(api string) error {
+	return fmt.Errorf("ask Traefik what it has loaded: %s has no API: is it enabled there (api.insecure, or a router to api@internal)?", api)
 }
 
 // ask asks an API for something, into answer unless that is nil. It tells whether that is there.

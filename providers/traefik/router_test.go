@@ -3,12 +3,14 @@ package traefik_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,7 +21,10 @@ import (
 	"github.com/drover-dev/drover/strategy"
 )
 
-var _ reconcile.Router = (*traefik.Router)(nil)
+var (
+	_ reconcile.Router   = (*traefik.Router)(nil)
+	_ reconcile.Surveyor = (*traefik.Router)(nil)
+)
 
 // published are splits in memory, which a handler is told of.
 type published struct {
@@ -227,5 +232,85 @@ func TestPartOfAPercentIsCopied(t *testing.T) {
 	some := config.HTTP.Services[m.Mirrors[0].Name].Weighted
 	if some == nil || some.Services[0].Weight != 125 || some.Services[1].Weight != 75 || len(config.HTTP.Services[some.Services[1].Name].LoadBalancer.Servers) > 0 {
 		t.Errorf("of them %+v are copied, want 125 of 200 and the rest to nobody", some)
+	}
+}
+
+// TestAnswersOnceThereIsNews: who asks again over a connection hears of a split at once, and that nothing is new after a
+// moment.
+func TestAnswersOnceThereIsNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h traefik.Handler
+		ask := func(connection string) (content string, took time.Duration) {
+			asked, request, answer := time.Now(), httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
+			request.RemoteAddr = connection
+			h.ServeHTTP(answer, request)
+			return answer.Body.String(), time.Since(asked)
+		}
+		h.Set([]strategy.Split{{Release: "shop", Weight: 100}})
+		first, took := ask("10.0.0.1:1")
+		if took > 0 {
+			t.Errorf("who asks for the first time waits for %s", took)
+		}
+		if again, took := ask("10.0.0.1:1"); again != first || took != time.Second {
+			t.Errorf("who asks again is told after %s, want the same after a second", took)
+		}
+		if same, took := ask("10.0.0.2:1"); same != first || took > 0 {
+			t.Errorf("another one is answered after %s", took)
+		}
+		go func() {
+			time.Sleep(300 * time.Millisecond)
+			h.Set([]strategy.Split{{Release: "shop", Weight: 100}}) // Nothing new.
+			time.Sleep(300 * time.Millisecond)
+			h.Set([]strategy.Split{{Release: "shop", Weight: 0}})
+		}()
+		if news, took := ask("10.0.0.1:1"); news == first || took != 600*time.Millisecond {
+			t.Errorf("the new split is told after %s, want 600ms", took)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		request := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx)
+		request.RemoteAddr = "10.0.0.1:1"
+		left := time.Now()
+		h.ServeHTTP(httptest.NewRecorder(), request)
+		if waited := time.Since(left); waited != 10*time.Millisecond {
+			t.Errorf("for somebody who went away it waits for %s", waited)
+		}
+		time.Sleep(2 * time.Minute)
+		if _, took := ask("10.0.0.1:1"); took > 0 {
+			t.Errorf("a connection that was told something long ago is answered after %s", took)
+		}
+	})
+}
+
+// TestLacks: a service that nothing leads to is found, by what a Traefik says of itself (an answer of Traefik 3.7.13, in part).
+func TestLacks(t *testing.T) {
+	for name, c := range map[string]struct{ says, want string }{
+		"a router":      {`{"routers": {"a@file": {"service": "shop@http", "rule": "Host(` + "`shop`" + `)", "status": "disabled"}}}`, ""},
+		"a service":     {`{"routers": {"a@file": {"service": "own"}}, "services": {"own@file": {"weighted": {"services": [{"name": "shop@http", "weight": 1}]}}}}`, ""},
+		"a fallback":    {`{"services": {"own@file": {"failover": {"service": "x", "fallback": "shop@http"}}}}`, ""},
+		"another":       {`{"routers": {"a@file": {"service": "other@http"}}, "services": {"shop@http": {"weighted": {"services": [{"name": "shop-stable", "weight": 1}]}}}}`, `leads to "shop@http"`},
+		"nothing":       {`{}`, `leads to "shop@http"`},
+		"no API at all": {"", "is it enabled there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if c.says == "" || r.URL.Path != "/api/rawdata" {
+					http.NotFound(w, r)
+					return
+				}
+				_, _ = io.WriteString(w, c.says)
+			}))
+			t.Cleanup(server.Close)
+			lacks, err := newRouter(t, &published{}, "", server.URL).Lacks(t.Context(), "shop", false)
+			if err != nil {
+				lacks = err.Error()
+			}
+			if (c.want == "") != (lacks == "") || !strings.Contains(lacks, c.want) {
+				t.Errorf("lacks %q, want %q", lacks, c.want)
+			}
+		})
+	}
+	if lacks, err := newRouter(t, &published{}, "").Lacks(t.Context(), "shop", false); lacks != "" || err != nil {
+		t.Errorf("without an API: %q, %v", lacks, err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/drover-dev/drover/providers/traefik"
@@ -35,6 +36,7 @@ type standIn struct {
 	config  documented
 	current map[string]int // of the round robin, by service and child
 	mirrors sync.WaitGroup
+	polls   atomic.Int64
 }
 
 // documented is the configuration in the words of Traefik's reference.
@@ -99,7 +101,9 @@ type documentedRouter struct {
 // poll asks for the configuration, as the HTTP provider does.
 func (s *standIn) poll() {
 	answer := httptest.NewRecorder()
-	s.handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", nil))
+	request := httptest.NewRequest(http.MethodGet, "/", nil)
+	request.RemoteAddr = "10.0.0.1:" + strconv.FormatInt(s.polls.Add(1), 10) // A connection of its own is answered at once.
+	s.handler.ServeHTTP(answer, request)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if answer.Code != http.StatusOK || bytes.Equal(s.seen, answer.Body.Bytes()) {
