@@ -36,6 +36,9 @@ type Profile struct {
 	Unit time.Duration
 	// Endpoints are labels that together name what a request asks for, those that are there.
 	Endpoints []string
+	// Source selects a series that is there whenever what counts is read, though it has counted nothing yet. "" where an
+	// allocation has series besides, or none is known.
+	Source string
 	// Lacks is what it cannot say, for people.
 	Lacks string
 }
@@ -62,6 +65,7 @@ func Profiles() map[string]Profile {
 			Requests: `drover_proxy_requests_total{release="${release}",track="${track}"}`,
 			Errors:   map[string]string{"code": "5xx|error"},
 			Latency:  `drover_proxy_request_seconds_bucket{release="${release}",track="${track}"}`, Endpoints: []string{"endpoint"},
+			Source: `drover_proxy_requests_in_flight{}`,
 		},
 		"haproxy": {
 			Requests: `{__name__=~"haproxy_server_(http_responses|connection_errors|response_errors)_total",server=~"(stable|canary)-(${allocs})"}`,
@@ -78,6 +82,7 @@ func Profiles() map[string]Profile {
 			Errors:   map[string]string{"code": "5.."},
 			// What keeps a connection open takes as long as the user stays.
 			Latency: `traefik_service_request_duration_seconds_bucket{service=~"${release}-${track}@.+",protocol!~"websocket|sse"}`,
+			Source:  `traefik_config_last_reload_success{}`,
 		},
 		"envoy": {
 			Requests: `envoy_cluster_upstream_rq_xx{envoy_cluster_name="${release}-${track}"}`,

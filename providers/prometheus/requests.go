@@ -323,10 +323,14 @@ func (m *Meter) told() string {
 }
 
 // isRead tells whether Prometheus reads a track at all, though no request of it is counted: what counts by track is read
-// when the other one is.
+// when the other one is, or the source is there.
 func (m *Meter) isRead(ctx context.Context, i strategy.Inquiry, track strategy.Track, other bool) (bool, error) {
 	if m.profile.Label == "" {
-		return other, nil
+		if other || m.profile.Source == "" {
+			return other, nil
+		}
+		n, found, err := m.ask(ctx, "count("+m.profile.Source+")", i.Track(track), 0, i.Now)
+		return found && n > 0, err
 	}
 	names := slices.Clone(i.Track(track))
 	for _, id := range i.Track(track) {

@@ -500,6 +500,16 @@ func TestCopies(t *testing.T) {
 			}
 		})
 	}
+	s := &store{t: t}
+	i := requestsAt(0, nil)
+	i.Latency = false
+	if _, err := meterWith(t, s, "traefik").Measure(t.Context(), i); err == nil || !strings.Contains(err.Error(), "nothing is known of the canary") {
+		t.Errorf("where Prometheus does not read Traefik: %v", err)
+	}
+	s.put(0, "traefik_config_last_reload_success{}", 1)
+	if sample, err := meterWith(t, s, "traefik").Measure(t.Context(), i); err != nil || len(sample.Series) != 2 || sample.Series[0].Requests > 0 {
+		t.Errorf("where Traefik has passed no request on yet: %+v, %v", sample, err)
+	}
 	for name, p := range prometheus.Profiles() {
 		if want := name == "traefik" || name == "drover-proxy" || name == "envoy"; p.Copied() != want {
 			t.Errorf("profile %q tells copies apart: %t", name, !want)
