@@ -22,10 +22,10 @@ func cookieName(release string) string { return "drover_" + strategy.Symbol(rele
 // heir is an entry of the table: the users with a value of the cookie belong to a server.
 type heir struct{ cookie, id string }
 
-// heirs reads the table of a backend; has is false for one without.
+// heirs reads the table of a backend; has is false for one without, or with one for something else.
 func (s socket) heirs(ctx context.Context, backend string) (all []heir, has bool, err error) {
 	said, err := s.ask(ctx, "show table "+backend)
-	if err != nil || !strings.HasPrefix(said, "# table: "+backend+",") {
+	if err != nil || !strings.HasPrefix(said, "# table: "+backend+", type: string,") {
 		return nil, false, err
 	}
 	for line := range strings.Lines(said) {
