@@ -204,6 +204,9 @@ func (l *Loop) findings(ctx context.Context, p *Preview, rps float64) []strategy
 		}
 	}
 	around.Every = max(around.Every, traffic.Every)
+	if err == nil {
+		around.Late = traffic.Router.Abilities().Late(traffic.name())
+	}
 	if p.Live != nil {
 		around.Live = p.Live.Counts
 	}

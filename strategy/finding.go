@@ -39,6 +39,7 @@ var findingCodes = map[string]string{
 	"DRV021": "scaling is blocked",
 	"DRV022": "nothing to go back to",
 	"DRV023": "a policy that nobody uses",
+	"DRV024": "no shutdown_delay, and a router that learns late",
 
 	FindingUnanswered: "gates that the metrics do not answer",
 }

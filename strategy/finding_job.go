@@ -15,6 +15,16 @@ type Surroundings struct {
 	Every  time.Duration  // how far apart the readings of its counters are
 	Live   map[string]int // allocations by group
 	First  bool           // nothing runs yet
+	// Late is the router, for people, that learns only from Drover which allocations end; "" for one that follows them.
+	Late string
+}
+
+// Late is a router as Surroundings have it.
+func (a Abilities) Late(name string) string {
+	if !a.Static {
+		return ""
+	}
+	return fmt.Sprintf("router %q (%s)", name, a.Kind)
 }
 
 // usualErrors is the share of requests that fail of a service that nobody measured.
@@ -61,6 +71,10 @@ func (d Desired) Findings(around Surroundings) []Finding {
 	plan.checkTraffic(say, around)
 	if live := around.of(serving); serves && live > 1 && plan.Canaries.For(live, plan.Steps) == 1 {
 		say("DRV019", `write canaries = 2 or more, "auto" or "full"`, "group %q gets one canary beside %d allocations: on a bad node a sound version looks like a bad one", serving.Name, live)
+	}
+	if serves && around.Late != "" && serving.ShutdownDelay <= 0 {
+		say("DRV024", fmt.Sprintf("write shutdown_delay = \"3s\" into group %q", serving.Name),
+			"group %q has no shutdown_delay: an allocation that ends does so at once, and %s learns of it a moment later: requests in between fail", serving.Name, around.Late)
 	}
 	d.checkGroups(say, around, serving.Name)
 	return all

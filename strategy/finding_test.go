@@ -98,6 +98,9 @@ var jobFindings = []struct {
 		d.Job.Groups = append(d.Job.Groups, strategy.GroupSpec{Name: "mailer", Count: 1}, strategy.GroupSpec{Name: "cron", Count: 1})
 	}},
 	{"scaled", "DRV021", `Nomad refuses to scale group "api"`, func(d *strategy.Desired, _ *strategy.Surroundings) { d.Job.Groups[0].Scaled = true }},
+	{"ends at once", "DRV024", `group "api" has no shutdown_delay: an allocation that ends does so at once, and router "edge" (nginx) learns of it a moment later`, func(_ *strategy.Desired, a *strategy.Surroundings) {
+		a.Late = strategy.Abilities{Kind: "nginx", Static: true}.Late("edge")
+	}},
 	{"the first", "DRV022", "there is no version to go back to", func(_ *strategy.Desired, a *strategy.Surroundings) { a.First = true }},
 	{"rare readings", "DRV012", "readings come 2m0s apart", func(_ *strategy.Desired, a *strategy.Surroundings) { a.Every = 2 * time.Minute }},
 }
@@ -111,6 +114,15 @@ func TestJobFindings(t *testing.T) {
 	d, around := soundly()
 	if got := d.Findings(around); len(got) != 0 {
 		t.Errorf("of a sound release: %v", got)
+	}
+	around.Late = strategy.Abilities{Kind: "proxy"}.Late("edge")
+	if got := d.Findings(around); len(got) != 0 {
+		t.Errorf("behind a router that follows allocations by itself: %v", got)
+	}
+	around.Late = strategy.Abilities{Kind: "nginx", Static: true}.Late("edge")
+	d.Job.Groups[0].ShutdownDelay = time.Second
+	if got := d.Findings(around); len(got) != 0 {
+		t.Errorf("with a shutdown_delay: %v", got)
 	}
 	for _, test := range jobFindings {
 		t.Run(test.name, func(t *testing.T) {

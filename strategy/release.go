@@ -101,6 +101,8 @@ type GroupSpec struct {
 	Scaled   bool     // it has a scaling block: its count is an autoscaler's
 	// MaxParallel is how many allocations a rolling update replaces at a time.
 	MaxParallel int
+	// ShutdownDelay is how long its tasks go on after its services were taken out of the registrations.
+	ShutdownDelay time.Duration
 }
 
 // Desired is a release resolved: what Git asks for at one commit, with the job that Nomad made of it.

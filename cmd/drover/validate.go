@@ -57,7 +57,7 @@ func runValidate(ctx context.Context, c *console, args []string) int {
 		for _, w := range checked.warnings[r.Name] {
 			c.printf("    warning: %s\n", w)
 		}
-		for _, f := range checked.findings(r, strategy.Surroundings{RPS: *rps, Every: can.routers[r.Traffic.Router].Every}) {
+		for _, f := range checked.findings(r, can.around(r.Traffic.Router, *rps)) {
 			c.printf("    warning: %s\n", f)
 		}
 	}
@@ -81,6 +81,15 @@ type abilities struct {
 	known    bool // there is one
 	routers  map[string]reconcile.Traffic
 	measured bool
+}
+
+// around is what is known of a release's surroundings by the router that it names.
+func (a abilities) around(router string, rps float64) strategy.Surroundings {
+	around := strategy.Surroundings{RPS: rps, Every: a.routers[router].Every}
+	if traffic, known := a.routers[router]; known {
+		around.Late = traffic.Router.Abilities().Late(traffic.Name)
+	}
+	return around
 }
 
 // readAbilities reads them out of drover.hcl. It asks nobody.

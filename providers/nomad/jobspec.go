@@ -52,6 +52,15 @@ func progressDeadline(job *api.Job) time.Duration {
 	return cmp.Or(longest, defaultProgressDeadline)
 }
 
+// shutdownDelay is how long the tasks of the group go on after its services have left: what the group says, or one of its tasks.
+func shutdownDelay(group *api.TaskGroup) time.Duration {
+	longest := deref(group.ShutdownDelay)
+	for _, task := range group.Tasks {
+		longest = max(longest, task.ShutdownDelay)
+	}
+	return longest
+}
+
 // maxParallel is how many allocations of the group Nomad replaces at a time, with its default.
 func maxParallel(job *api.Job, group *api.TaskGroup) int {
 	n := 1

@@ -236,3 +236,18 @@ func TestWithChecks(t *testing.T) {
 		}
 	}
 }
+
+func TestShutdownDelay(t *testing.T) {
+	job := webJob()
+	group := job.TaskGroups[0]
+	for _, c := range []struct {
+		group *time.Duration
+		task  time.Duration
+		want  time.Duration
+	}{{nil, 0, 0}, {new(3 * time.Second), 0, 3 * time.Second}, {nil, 5 * time.Second, 5 * time.Second}, {new(7 * time.Second), time.Second, 7 * time.Second}} {
+		group.ShutdownDelay, group.Tasks[0].ShutdownDelay = c.group, c.task
+		if got := shutdownDelay(group); got != c.want {
+			t.Errorf("with %v for the group and %s for its task: got %s, want %s", c.group, c.task, got, c.want)
+		}
+	}
+}

@@ -144,6 +144,7 @@ func (c *Cluster) specOf(parsed document, source strategy.JobSource) (strategy.J
 	for _, group := range job.TaskGroups {
 		spec.Groups = append(spec.Groups, strategy.GroupSpec{
 			Name: deref(group.Name), Count: groupCount(group), Services: nomadServices(job, group), Checked: withChecks(job, group), Scaled: isScaled(group), MaxParallel: maxParallel(job, group),
+			ShutdownDelay: shutdownDelay(group),
 		})
 	}
 	return spec, nil
