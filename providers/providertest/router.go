@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -84,7 +83,7 @@ type Behavior struct {
 // has counted nothing, and cleans up by t.
 func TestRouter(t *testing.T, newHarness func(t *testing.T) RouterHarness) {
 	var last *routerSuite
-	known := &found{}
+	known := &RouterRow{}
 	for _, c := range []struct {
 		name string
 		test func(*testing.T, *routerSuite)
@@ -110,6 +109,7 @@ func TestRouter(t *testing.T, newHarness func(t *testing.T) RouterHarness) {
 		{"copies of requests", routerCopies},
 		{"what is copied", routerCopiesWhat},
 		{"ended context", routerEndedContext},
+		{"what it declares is shown", routerDeclares},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &routerSuite{RouterHarness: newHarness(t), found: known}
@@ -123,16 +123,33 @@ func TestRouter(t *testing.T, newHarness func(t *testing.T) RouterHarness) {
 			last = s
 		})
 	}
-	if path := os.Getenv(tableVariable); path != "" && !t.Failed() && last != nil {
-		known.finest = last.finest().String()
-		writeRow(t, path, known.row(last.RouterHarness))
+	if last != nil {
+		known.Finest = last.finest().String()
+		known.saw(last.RouterHarness)
+		known.Write(t)
+	}
+}
+
+// routerDeclares wants a way to try whatever a router declares that its users notice. A simulated one has no users.
+func routerDeclares(t *testing.T, s *routerSuite) {
+	if s.Edge == "" {
+		return
+	}
+	a := s.Router.Abilities()
+	for what, untried := range map[string]bool{
+		"count requests": a.Counts && s.Meter == nil, "keep sessions": a.Sessions && s.NewUser == nil,
+		"copy requests": a.Copies && s.Copied == nil, "tell what is open": a.Open && s.Connect == nil,
+	} {
+		if untried {
+			t.Errorf("the router declares that it can %s, and the suite was given no way to try it", what)
+		}
 	}
 }
 
 // routerSuite is one case under way.
 type routerSuite struct {
 	RouterHarness
-	found *found
+	found *RouterRow
 }
 
 // settles bounds how often a split that was applied is looked for.

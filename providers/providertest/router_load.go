@@ -34,7 +34,7 @@ func routerManyRequests(t *testing.T, s *routerSuite) {
 	if chi := off * off * (1/canary + 1/stable); chi > critical || got[""] > 0 {
 		t.Errorf("at 5%% the canary answered %d of %d, want %.0f: chi-square %.1f, at most %.1f; all answers: %v", got[split.Canary[0].Alloc], requests, canary, chi, critical, got)
 	}
-	s.found.share = fmt.Sprintf("%.2f%%", 100*float64(got[split.Canary[0].Alloc])/float64(requests))
+	s.found.Share = fmt.Sprintf("%.2f%%", 100*float64(got[split.Canary[0].Alloc])/float64(requests))
 }
 
 // routerUnderLoad changes weights and endpoints a hundred times while users ask, over kept connections and over new ones, and
@@ -83,8 +83,8 @@ func routerUnderLoad(t *testing.T, s *routerSuite) {
 		t.Errorf("asked %v requests in %d changes: too few to show anything", users.asked, changes)
 	}
 	slices.Sort(ways)
-	s.found.changes = fmt.Sprintf("0 of %d, 0 of %d", users.asked[true], users.asked[false]) // Else there is no table.
-	s.found.way = fmt.Sprintf("%d ms, at most %d ms", ways[len(ways)/2].Milliseconds(), ways[len(ways)-1].Milliseconds())
+	s.found.Changes = fmt.Sprintf("0 of %d, 0 of %d", users.asked[true], users.asked[false]) // Else there is no table.
+	s.found.Way = fmt.Sprintf("%d ms, at most %d ms", ways[len(ways)/2].Milliseconds(), ways[len(ways)-1].Milliseconds())
 }
 
 // retires is how long an endpoint that left the split may still be asked, by what was sent to it before.

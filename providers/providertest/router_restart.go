@@ -25,9 +25,9 @@ func routerRestart(t *testing.T, s *routerSuite) {
 	if err != nil {
 		t.Fatalf("read the split of a router that was started anew: %v", err)
 	}
-	s.found.restart = "has its split still"
+	s.found.Restart = "has its split still"
 	if !state.Has(split) {
-		s.found.restart = "is given its split again"
+		s.found.Restart = "is given its split again"
 		if s.Router.Abilities().Kind != "proxy" && !s.Router.Abilities().Static {
 			t.Error("it lost its split, and does not say that it has to be given it again")
 		}
@@ -73,7 +73,7 @@ func routerReload(t *testing.T, s *routerSuite) {
 		t.Errorf("asked %v requests: too few to show anything", users.asked)
 	}
 	failed, asked := users.failures()
-	s.found.restart += fmt.Sprintf("; %d of %d requests failed in reloads", failed, asked)
+	s.found.Restart += fmt.Sprintf("; %d of %d requests failed in reloads", failed, asked)
 }
 
 // lostInRestart is what users lost while one instance of several was started anew.
@@ -89,7 +89,7 @@ func (s *routerSuite) lostInRestart(t *testing.T, users *crowd) {
 			t.Errorf("while one of two instances was started anew, %d requests failed: %s", n, problem)
 		}
 	}
-	s.found.restart += fmt.Sprintf("; beside another %d of %d requests failed", failed, asked)
+	s.found.Restart += fmt.Sprintf("; beside another %d of %d requests failed", failed, asked)
 }
 
 // everywhere holds each instance to the share by itself.

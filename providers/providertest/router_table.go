@@ -18,41 +18,53 @@ const (
 	tableHead     = "| router | share at 5% | finest share | failed of requests in 100 changes, on kept connections and on new ones | from asking for 0% to the canary's last request | started anew | counts | latencies | sticky | connection drain | copies |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
 )
 
-// found is what the suite found out about a router.
-type found struct {
-	share, changes, way, restart string
-	finest                       string
+// RouterRow is what was found out about a router, as a row of the table. What is "" was not measured.
+type RouterRow struct {
+	Router string // its kind, and which balancer it was tried with
+
+	Share   string // that arrived at 5%
+	Finest  string
+	Changes string // how many requests failed while they were made
+	Way     string // from asking for 0% to the canary's last request
+	Restart string // what becomes of its split when it is started anew
+
+	Counts, Latencies, Sticky, Drain, Copies bool // whether it was seen to do so
 }
 
-// row is what the table says of a router that passed.
-func (f *found) row(h RouterHarness) string {
-	yes := func(can bool) string {
-		if can {
-			return "yes"
-		}
-		return "no"
-	}
-	or := func(text string) string {
+// line is the row in the table.
+func (r RouterRow) line() string {
+	cells := []string{r.Router}
+	for _, text := range []string{r.Share, r.Finest, r.Changes, r.Way, r.Restart} {
 		if text == "" {
-			return "not measured"
+			text = "not measured"
 		}
-		return text
+		cells = append(cells, text)
 	}
-	a := h.Router.Abilities()
-	name := "`" + a.Kind + "`"
-	if h.With != "" {
-		name += " with " + h.With
-	}
-	cells := []string{
-		name, or(f.share), or(f.finest), or(f.changes), or(f.way), or(f.restart),
-		yes(h.Meter != nil && a.Counts), yes(h.Meter != nil && a.Latency), yes(a.Sessions && h.NewUser != nil), yes(a.Open && h.Connect != nil), yes(h.Copied != nil),
+	for _, can := range []bool{r.Counts, r.Latencies, r.Sticky, r.Drain, r.Copies} {
+		cells = append(cells, map[bool]string{true: "yes", false: "no"}[can])
 	}
 	return "| " + strings.Join(cells, " | ") + " |"
 }
 
-// writeRow puts a row into the table of a file, in place of the one of the same router.
-func writeRow(t *testing.T, path, row string) {
+// saw notes what the suite held a router to.
+func (r *RouterRow) saw(h RouterHarness) {
+	a := h.Router.Abilities()
+	r.Router = "`" + a.Kind + "`"
+	if h.With != "" {
+		r.Router += " with " + h.With
+	}
+	r.Counts, r.Latencies = h.Meter != nil && a.Counts, h.Meter != nil && a.Latency
+	r.Sticky, r.Drain, r.Copies = a.Sessions && h.NewUser != nil, a.Open && h.Connect != nil, h.Copied != nil
+}
+
+// Write puts the row into the table, in place of the one of the same router, where a table is being made.
+func (r RouterRow) Write(t *testing.T) {
 	t.Helper()
+	path := os.Getenv(tableVariable)
+	if path == "" || t.Failed() {
+		return
+	}
+	row := r.line()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatalf("write the table of routers: %v", err)
