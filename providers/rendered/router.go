@@ -189,13 +189,8 @@ func (r *Router) inEffect(ctx context.Context, d Document, written time.Time) (b
 	if len(r.options.Status) == 0 {
 		return r.options.Now().Sub(written) >= r.options.Delay, nil
 	}
-	said, problems := make([]answer, len(r.options.Status)), make([]error, len(r.options.Status))
-	var group sync.WaitGroup
-	for i, url := range r.options.Status {
-		group.Go(func() { said[i], problems[i] = r.ask(ctx, url) })
-	}
-	group.Wait()
-	if err := errors.Join(problems...); err != nil {
+	said, err := r.askAll(ctx)
+	if err != nil {
 		return false, err
 	}
 	r.mu.Lock()
@@ -207,10 +202,44 @@ func (r *Router) inEffect(ctx context.Context, d Document, written time.Time) (b
 		}
 		there = there && said[i].sum == d.Sum && now.Sub(r.seen[url].since) >= overlap
 		if there && sticky && !said[i].sticky {
-			return false, fmt.Errorf("the balancer at %s does not say that it keeps sessions: its job renders an older template than those of examples/template, or none that answers the checksum and %q", url, saysSticky)
+			return false, errors.New(notSticky(url))
 		}
 	}
 	return there, nil
+}
+
+// notSticky is what is wrong with an instance that does not say that it keeps sessions.
+func notSticky(url string) string {
+	return fmt.Sprintf("the balancer at %s does not say that it keeps sessions: have its job render them as those of examples/template do, and answer the checksum and the word %q", url, saysSticky)
+}
+
+// Lacks is what the job of the balancer lacks for a release whose users are to stay on their track. It can be told of one with
+// status alone.
+func (r *Router) Lacks(ctx context.Context, _ string, sticky bool) (string, error) {
+	if !sticky {
+		return "", nil
+	}
+	said, err := r.askAll(ctx)
+	if err != nil {
+		return "", fmt.Errorf("router %q: %w", r.options.Name, err)
+	}
+	for i, one := range said {
+		if !one.sticky {
+			return fmt.Sprintf("router %q: %s", r.options.Name, notSticky(r.options.Status[i])), nil
+		}
+	}
+	return "", nil
+}
+
+// askAll is what every instance says, in their order.
+func (r *Router) askAll(ctx context.Context) ([]answer, error) {
+	said, problems := make([]answer, len(r.options.Status)), make([]error, len(r.options.Status))
+	var group sync.WaitGroup
+	for i, url := range r.options.Status {
+		group.Go(func() { said[i], problems[i] = r.ask(ctx, url) })
+	}
+	group.Wait()
+	return said, errors.Join(problems...)
 }
 
 // answer is what an instance says of itself.

@@ -20,7 +20,10 @@ import (
 	"github.com/drover-dev/drover/strategy"
 )
 
-var _ reconcile.Router = (*rendered.Router)(nil)
+var (
+	_ reconcile.Router   = (*rendered.Router)(nil)
+	_ reconcile.Surveyor = (*rendered.Router)(nil)
+)
 
 // variables is one variable in memory.
 type variables struct {
@@ -177,7 +180,15 @@ func TestSessionsAreKeptWhereTheBalancerSaysSo(t *testing.T) {
 	if _, err := w.Read(t.Context(), want.Release); err == nil || !strings.Contains(err.Error(), "does not say that it keeps sessions") {
 		t.Errorf("a job that knows nothing of sessions: %v", err)
 	}
+	if lacks, err := w.Lacks(t.Context(), want.Release, true); err != nil || !strings.Contains(lacks, "does not say that it keeps sessions") {
+		t.Errorf("such a job lacks %q, %v", lacks, err)
+	}
 	w.says += " sticky"
+	for _, sticky := range []bool{true, false} {
+		if lacks, err := w.Lacks(t.Context(), want.Release, sticky); err != nil || lacks != "" {
+			t.Errorf("one that keeps them lacks %q, %v", lacks, err)
+		}
+	}
 	if !w.has(t, want) {
 		t.Error("not in effect though the balancer says that it keeps sessions")
 	}
