@@ -136,6 +136,18 @@ func (c *crowd) lastOf(alloc string) time.Time {
 	return c.last[alloc]
 }
 
+// ask waits until there were so many requests more.
+func (c *crowd) ask(t *testing.T, more int) {
+	t.Helper()
+	_, before := c.failures()
+	for deadline := time.Now().Add(slowly); time.Now().Before(deadline); time.Sleep(crowdPause) {
+		if _, asked := c.failures(); asked >= before+more {
+			return
+		}
+	}
+	t.Fatalf("users did not ask %d times in %s", more, slowly)
+}
+
 // failures is how many requests failed, and of how many.
 func (c *crowd) failures() (failed, asked int) {
 	c.mu.Lock()

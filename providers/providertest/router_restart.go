@@ -19,6 +19,7 @@ func routerRestart(t *testing.T, s *routerSuite) {
 	var users *crowd
 	if len(s.Others) > 0 {
 		users = s.crowd(t, shopRelease)
+		users.ask(t, 200)
 	}
 	s.Restart()
 	state, err := s.Router.Read(t.Context(), shopRelease)
@@ -79,6 +80,7 @@ func routerReload(t *testing.T, s *routerSuite) {
 // lostInRestart is what users lost while one instance of several was started anew.
 func (s *routerSuite) lostInRestart(t *testing.T, users *crowd) {
 	t.Helper()
+	users.ask(t, 400)
 	users.end()
 	failed, asked := users.failures()
 	if users.elsewhere == 0 {
