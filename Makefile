@@ -133,10 +133,10 @@ bench-judge: ## Compare the judgement with threshold rules on simulated traffic;
 	@go test ./strategy/judge -count=1 -timeout 30m -run '^TestComparison$$' -compare $(CURDIR)/docs/judgement.md
 
 .PHONY: router-table
-router-table: need-balancers $(BIN)/nomad ## Hold every router to its suite and write what it found into the tables of docs/traffic.md
+router-table: need-balancers need-prometheus need-git $(BIN)/nomad ## Hold every router to its suite and write what it found into the tables of docs/traffic.md
 	@cd integration && DROVER_ROUTER_TABLE=$(CURDIR)/docs/traffic.md go test ./balancers -count=1 -timeout 20m -parallel 1
 	@cd integration && DROVER_NOMAD=$(BIN)/nomad DROVER_ROUTER_TABLE=$(CURDIR)/docs/traffic.md \
-		go test . -count=1 -timeout 30m -parallel 1 -run '^Test(Proxy|Template)Router$$'
+		go test . -count=1 -timeout 30m -parallel 1 -run '^Test(ProxyRouter|TemplateRouter|NothingDivides)$$'
 	@DROVER_ROUTER_TABLE=1 go test ./cmd/drover -count=1 -run '^TestAbilitiesAreInTheManual$$'
 
 .PHONY: clean

@@ -49,7 +49,9 @@ func TestNothingDivides(t *testing.T) {
 	s.commit("1.1.0", alone)
 	s.planned(planChanges, "divides nothing", "about 25%, 1 of 4 allocations")
 	s.drover.start()
-	s.enters("1.1.0", strategy.Stepping)
+	s.becomes("it bakes, with what arrives", func(r strategy.Rollout) bool {
+		return r.Phase == strategy.Stepping && strings.Contains(r.Reason.Text, "canary 30% (25% arrives)")
+	})
 	contains(t, "drover status", s.drive(0, "status", s.name), "canary 30% (25% arrives)")
 	r := s.rests("1.1.0", strategy.OutcomePromoted)
 	s.replaced(old)

@@ -68,19 +68,26 @@ func runProxy(ctx context.Context, c *console, args []string) int {
 // lastSplits is how long a proxy that has the splits of its state file waits for Nomad's before it serves by them.
 const lastSplits = 3 * time.Second
 
-// serveUsers lets users in once the splits are known: until then whoever divides them between instances is to send them to another
-// one. A proxy that has those of its state file waits for newer ones only a moment, as Nomad may be away.
-func serveUsers(ctx context.Context, p *proxy.Proxy, known <-chan struct{}, listen string, certificate *proxy.Certificate) error {
+// toServe waits until users may be let in: when the splits are known. Until then whoever divides users between instances is to
+// send them to another one. A proxy that has the splits of its state file waits for newer ones only for a while, as Nomad may be
+// away.
+func toServe(ctx context.Context, known <-chan struct{}, old bool, while time.Duration) {
 	var last <-chan time.Time
-	if len(p.Splits()) > 0 {
-		timer := time.NewTimer(lastSplits)
+	if old {
+		timer := time.NewTimer(while)
 		defer timer.Stop()
 		last = timer.C
 	}
 	select {
+	case <-ctx.Done():
 	case <-known:
 	case <-last:
 	}
+}
+
+// serveUsers answers users until ctx is done.
+func serveUsers(ctx context.Context, p *proxy.Proxy, known <-chan struct{}, listen string, certificate *proxy.Certificate) error {
+	toServe(ctx, known, len(p.Splits()) > 0, lastSplits)
 	if ctx.Err() != nil {
 		return nil
 	}
