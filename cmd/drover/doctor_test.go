@@ -220,7 +220,7 @@ func TestDoctorLooksForCopies(t *testing.T) {
 		"edge.web.copy":                 "Add `include " + dir + "/edge.web.mirror;` to the location of NGINX that passes requests to $drover_web on.",
 	} {
 		script := "#!/bin/sh\necho '# configuration file /etc/nginx/nginx.conf:'\n"
-		for _, file := range strings.Fields(included) {
+		for file := range strings.FieldsSeq(included) {
 			script += "echo '# configuration file " + filepath.Join(dir, file) + ":'\n"
 		}
 		if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
