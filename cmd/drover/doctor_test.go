@@ -36,11 +36,7 @@ func examined(t *testing.T, config string) (code int, text string) {
 
 // TestDoctor looks at everything that a whole configuration names, well and ill.
 func TestDoctor(t *testing.T) {
-	for _, name := range []string{"NOMAD_ADDR", "NOMAD_TOKEN", "NOMAD_NAMESPACE", "NOMAD_REGION"} {
-		t.Setenv(name, "")
-	}
-	t.Setenv("DOCTOR_TOKEN", githubtest.Token)
-	t.Setenv("DOCTOR_SECRET", "a secret of some length")
+	t.Parallel()
 	remote := providertest.NewBareRemote(t)
 	remote.Commit(t, "Release web", providertest.Files{
 		"releases/web/release.hcl":   "release \"web\" {\n  version = \"1.0.0\"\n  jobspec = \"web.nomad.hcl\"\n}\n",
@@ -92,10 +88,10 @@ http {
 github {
   repository         = "shop/releases"
   base_url           = %q
-  token_env          = "DOCTOR_TOKEN"
-  webhook_secret_env = "DOCTOR_SECRET"
+  token_env          = %q
+  webhook_secret_env = %q
 }
-`, remote.Dir, serve(cluster), serve(proxy), serve(answers), serve(hub.Handler()))
+`, remote.Dir, serve(cluster), serve(proxy), serve(answers), serve(hub.Handler()), hubTokenVariable, hookSecretVariable)
 
 	code, text := examined(t, config)
 	if code != 0 {
@@ -126,10 +122,10 @@ github {
 	}
 
 	hub.Let(githubtest.Bot, "read")
-	code, text = examined(t, strings.Replace(strings.Replace(config, "http {\n  listen = \"127.0.0.1:0\"\n}\n", "", 1), "DOCTOR_SECRET", "DOCTOR_NOTHING", 1))
+	code, text = examined(t, strings.Replace(strings.Replace(config, "http {\n  listen = \"127.0.0.1:0\"\n}\n", "", 1), hookSecretVariable, "HUB_NOTHING", 1))
 	for _, line := range []string{
 		"missing  contents: write, for reverts: may not push\n         Give the token Contents: read and write", "missing  commit statuses: write: ",
-		"missing  webhook: there is no http block to hear it", "missing  webhook: github: the environment variable DOCTOR_NOTHING (webhook_secret_env) is not set",
+		"missing  webhook: there is no http block to hear it", "missing  webhook: github: the environment variable HUB_NOTHING (webhook_secret_env) is not set",
 	} {
 		if !strings.Contains(text, line) {
 			t.Errorf("it does not say %q", line)

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/drover-dev/drover/providers/nomad"
+	"github.com/drover-dev/drover/providers/github/githubtest"
 	"github.com/drover-dev/drover/providers/sim"
 )
 
@@ -19,8 +21,35 @@ import (
 var update = flag.Bool("update", false, "rewrite what the scripts compare with")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"drover": main})
+	testscript.Main(surrounded{m}, map[string]func(){"drover": main})
 }
+
+// surrounded are the tests with the environment that they all have, so that those that wait for something can do so side by
+// side: t.Setenv is for tests that run alone. The program that scripts start has the environment that they say.
+type surrounded struct{ *testing.M }
+
+// Run runs the tests.
+func (s surrounded) Run() int {
+	for _, name := range nomadVariables {
+		if err := os.Unsetenv(name); err != nil {
+			panic(err)
+		}
+	}
+	for name, value := range map[string]string{hubTokenVariable: githubtest.Token, hookSecretVariable: hookSecret} {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
+	}
+	return s.M.Run()
+}
+
+// What the tests find in their environment, and what they do not: where a person's own Nomad is.
+const (
+	hubTokenVariable   = "HUB_TOKEN"
+	hookSecretVariable = "HUB_HOOK_SECRET"
+)
+
+var nomadVariables = []string{"NOMAD_ADDR", "NOMAD_TOKEN", "NOMAD_NAMESPACE", "NOMAD_REGION"}
 
 type clusterKey struct{}
 
@@ -60,7 +89,7 @@ func TestScripts(t *testing.T) {
 			env.Values[clusterKey{}] = cluster
 			env.Setenv("NOMAD", server.URL)
 			env.Setenv("EXAMPLES", filepath.Join(root, "examples"))
-			for _, name := range []string{"NOMAD_ADDR", "NOMAD_TOKEN", "NOMAD_NAMESPACE", "NOMAD_REGION"} {
+			for _, name := range nomadVariables {
 				env.Setenv(name, "")
 			}
 			env.Setenv("TZ", "UTC")

@@ -154,6 +154,7 @@ const liveJob = "variable \"version\" {\n  type = string\n}\n\njob \"web\" {\n  
 
 // TestMeasureLive measures the traffic that goes through a proxy, and reads the counts from Nomad.
 func TestMeasureLive(t *testing.T) {
+	t.Parallel()
 	cluster := sim.New(sim.Config{})
 	nomadServer := httptest.NewServer(cluster)
 	defer nomadServer.Close()

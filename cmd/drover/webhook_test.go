@@ -57,8 +57,6 @@ func listen(t *testing.T) *listening {
 	}
 	dir := t.TempDir()
 	l.config, l.hook = filepath.Join(dir, "drover.hcl"), "http://"+address+webhookPath
-	t.Setenv("SHOP_TOKEN", githubtest.Token)
-	t.Setenv("SHOP_HOOK_SECRET", hookSecret)
 	text := fmt.Sprintf(`ledger = "file"
 git {
   url  = %q
@@ -73,10 +71,10 @@ http {
 github {
   repository         = %q
   base_url           = %q
-  token_env          = "SHOP_TOKEN"
-  webhook_secret_env = "SHOP_HOOK_SECRET"
+  token_env          = %q
+  webhook_secret_env = %q
 }
-`, l.remote.Dir, cluster.URL, address, shopOnHub, hub.URL)
+`, l.remote.Dir, cluster.URL, address, shopOnHub, hub.URL, hubTokenVariable, hookSecretVariable)
 	if err := os.WriteFile(l.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -170,6 +168,7 @@ func (l *listening) deliver(event, secret, body string) int {
 
 // TestWebhooks: what GitHub delivers to `drover run` has it look at once; what others deliver is refused, and has it do nothing.
 func TestWebhooks(t *testing.T) {
+	t.Parallel()
 	l := listen(t)
 	l.said(l.remote.Tip(t), "drover/checkout-api") // It has looked once, and looks no more by itself.
 

@@ -36,11 +36,17 @@ type route struct {
 	item  *openapi3.PathItem
 }
 
-// Load reads a description. It takes some seconds.
+// Load reads what repositories and apps need of a description. It takes half a second.
 func Load(file string) (*Checker, error) {
-	loader := openapi3.NewLoader()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read GitHub's description of its API: %w", err)
+	}
+	if text, err = part(text); err != nil {
+		return nil, fmt.Errorf("read GitHub's description of its API: %w", err)
+	}
 	// The description is not valid by its own rules (two paths of it conflict), so that it is not validated.
-	doc, err := loader.LoadFromFile(file)
+	doc, err := openapi3.NewLoader().LoadFromData(text)
 	if err != nil {
 		return nil, fmt.Errorf("read GitHub's description of its API: %w", err)
 	}
@@ -63,7 +69,7 @@ func (c *Checker) find(r *http.Request) (*routers.Route, map[string]string, erro
 		}
 	}
 	if best == nil {
-		return nil, nil, errors.New("the API has no such path")
+		return nil, nil, errors.New("the API has no such path, or it is none of those that are kept of the description")
 	}
 	parameters, _ := best.match(parts)
 	return &routers.Route{Spec: c.doc, Server: &openapi3.Server{URL: "/"}, Path: best.path, PathItem: best.item, Method: r.Method, Operation: best.item.GetOperation(r.Method)}, parameters, nil
