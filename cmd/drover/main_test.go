@@ -72,6 +72,14 @@ func nomadRun(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// expand is the command `expand FILE`: it writes the values of $VARIABLES into a file.
+func expand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: expand FILE")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o600))
+}
+
 // TestScripts plays every script in testdata with the program itself.
 func TestScripts(t *testing.T) {
 	root, err := filepath.Abs("../..")
@@ -81,7 +89,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata",
 		UpdateScripts: *update,
-		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"nomad-run": nomadRun},
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"nomad-run": nomadRun, "expand": expand},
 		Setup: func(env *testscript.Env) error {
 			cluster := sim.New(sim.Config{Start: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC), Seed: 1})
 			server := httptest.NewServer(cluster)

@@ -25,7 +25,7 @@ const maxFile = 1 << 20
 func runValidate(ctx context.Context, c *console, args []string) int {
 	f := c.flags("validate", "validate [flags] DIR")
 	path := f.String("path", "", "only releases below this folder of DIR")
-	address := f.String("nomad", os.Getenv("NOMAD_ADDR"), "address of a Nomad that parses the jobspecs; empty: they are not checked")
+	address := f.String("nomad", os.Getenv("NOMAD_ADDR"), "address of a Nomad that parses the jobspecs; empty: that of -config, and without one they are not checked")
 	config := f.String("config", "", "Drover's own configuration: whether its routers and metrics can do what the releases ask; empty: it is not checked")
 	rps := f.Float64("rps", 0, "requests in a second to each release: says where they are too few for the gates")
 	if code, done := parse(f, args); done {
@@ -44,9 +44,9 @@ func runValidate(ctx context.Context, c *console, args []string) int {
 		return c.fail(err)
 	}
 	releases, mistakes := loader(*path)(tree)
-	checked := checks{said: "not checked: no Nomad address is given (-nomad, NOMAD_ADDR)"}
-	if *address != "" {
-		checked = checkJobspecs(ctx, *address, releases, can)
+	checked := checks{said: "not checked: no Nomad address is given (-nomad, NOMAD_ADDR, or the nomad block of -config)"}
+	if parser := parserOf(*address, can); parser.Address != "" {
+		checked = checkJobspecs(ctx, parser, releases, can)
 		mistakes = append(mistakes, checked.wrong...)
 	}
 	for _, m := range mistakes {
@@ -81,6 +81,16 @@ type abilities struct {
 	known    bool // there is one
 	routers  map[string]reconcile.Traffic
 	measured bool
+	nomad    *nomadConfig
+}
+
+// parserOf is the Nomad that parses the jobspecs; its address is "" when there is none. One that is named for it goes before
+// that of a configuration, whose token is not for it.
+func parserOf(address string, can abilities) *nomadConfig {
+	if address != "" || !can.known {
+		return &nomadConfig{Address: address}
+	}
+	return can.nomad
 }
 
 // around is what is known of a release's surroundings by the router that it names.
@@ -106,7 +116,7 @@ func readAbilities(path string) (abilities, error) {
 		return abilities{}, err
 	}
 	routers, err := wireRouters(conf, client)
-	return abilities{known: true, routers: routers, measured: conf.Metrics != nil}, err
+	return abilities{known: true, routers: routers, measured: conf.Metrics != nil, nomad: conf.Nomad}, err
 }
 
 // strategyText is a strategy in a few words.
@@ -136,14 +146,14 @@ func (c checks) findings(r strategy.Release, around strategy.Surroundings) []str
 
 // checkJobspecs has Nomad parse every jobspec, and sees whether the job can go through its plan. Nomad's absence is no
 // mistake of a release.
-func checkJobspecs(ctx context.Context, address string, releases []strategy.Release, can abilities) checks {
+func checkJobspecs(ctx context.Context, parser *nomadConfig, releases []strategy.Release, can abilities) checks {
 	found := checks{warnings: map[string][]string{}, jobs: map[string]strategy.Desired{}}
-	client, err := nomad.Connect(nomad.Config{Address: address})
+	client, err := connect(parser)
 	if err != nil {
 		found.said = "not checked: " + err.Error()
 		return found
 	}
-	cluster := nomad.New(client, nomad.Options{})
+	cluster := nomad.New(client, nomad.Options{Namespace: parser.Namespace})
 	owners := map[strategy.JobRef][]strategy.Release{}
 	for _, r := range releases {
 		asking, cancel := context.WithTimeout(ctx, 10*time.Second)
