@@ -44,6 +44,7 @@ func events() []event {
 		{"the canary fails requests", func(w *world) bool { return w.quality != faulty }, func(w *world) { w.quality = faulty }},
 		{"metrics go missing", func(w *world) bool { return w.quality != silent }, func(w *world) { w.quality = silent }},
 		{"a canary crashes", anyAlloc(isCanary), spoil(strategy.FaultTask)},
+		{"a canary stays unhealthy", anyAlloc(isCanary), spoil(strategy.FaultHealth)},
 		{"a canary loses its node", anyAlloc(isCanary), spoil(strategy.FaultNode)},
 		{"stable falls ill", anyAlloc(isSound), func(w *world) { w.ill(true) }},
 		{"stable recovers", anyAlloc(func(a strategy.Alloc) bool { return !a.Canary && !a.Ready }), func(w *world) { w.ill(false) }},

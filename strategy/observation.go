@@ -175,9 +175,13 @@ type Fault int
 // The faults.
 const (
 	FaultNone Fault = iota // none, or not yet
-	FaultTask              // its own: a task failed for good, or checks stay unhealthy past the deadline
+	FaultTask              // its own: a task failed for good
 	FaultNode              // the node's: lost, drained, disconnected
+	FaultHealth            // its own: it runs, and did not become healthy before the deadline
 )
+
+// Own tells whether it is the revision's.
+func (f Fault) Own() bool { return f == FaultTask || f == FaultHealth }
 
 // TrafficState is what the router's instances report as in effect for the release.
 type TrafficState struct {

@@ -68,7 +68,7 @@ func (m *machine) replaceFailed() (Reason, bool) {
 		return m.condemn(why), true
 	}
 	for _, a := range m.o.Cluster.Allocs {
-		if m.onTrial(a) && a.Fault == FaultTask && !a.Ending {
+		if m.onTrial(a) && a.Fault.Own() && !a.Ending {
 			m.act(Action{Kind: ActReplace, Job: m.Job, Alloc: a.ID})
 		}
 	}

@@ -69,14 +69,20 @@ func (m *machine) reject(why Reason) {
 	m.Condemned = remember(m.Condemned, m.Canary.Revision, maxCondemned)
 }
 
-// fault looks whether an allocation on trial failed for good by itself.
+// fault looks whether an allocation on trial failed for good by itself, or is not healthy past its deadline. That one crashed
+// says more than that another is not healthy.
 func (m *machine) fault() (Reason, bool) {
+	var unhealthy Reason
 	for _, a := range m.o.Cluster.Allocs {
-		if m.onTrial(a) && a.Fault == FaultTask {
+		switch {
+		case !m.onTrial(a):
+		case a.Fault == FaultTask:
 			return Reason{Code: CanaryCrashed, Text: fmt.Sprintf("canary allocation %s of group %q failed: %s", shortID(a.ID), a.Group, a.Why)}, true
+		case a.Fault == FaultHealth && unhealthy.Code == "":
+			unhealthy = Reason{Code: CanaryUnready, Text: fmt.Sprintf("canary allocation %s of group %q did not become healthy: %s", shortID(a.ID), a.Group, a.Why)}
 		}
 	}
-	return Reason{}, false
+	return unhealthy, unhealthy.Code != ""
 }
 
 func shortID(id string) string { return id[:min(len(id), 8)] }

@@ -27,7 +27,7 @@ func (s scene) allocs() []strategy.Alloc {
 			continue
 		}
 		alloc := s.alloc(stub)
-		blamed = blamed || alloc.Fault == strategy.FaultTask
+		blamed = blamed || alloc.Fault.Own()
 		kept = append(kept, alloc)
 	}
 	// A deployment that failed while a replacement was on its way would else look as if nobody was to blame.
@@ -116,9 +116,23 @@ func fault(stub *api.AllocationListStub, placed bool) (strategy.Fault, string) {
 	case stub.ClientStatus == api.AllocClientStatusFailed:
 		return strategy.FaultTask, cmp.Or(taskFailure(stub), stub.ClientDescription, "a task failed")
 	case placed && stub.DeploymentStatus != nil && stub.DeploymentStatus.Healthy != nil && !*stub.DeploymentStatus.Healthy:
-		return strategy.FaultTask, cmp.Or(taskFailure(stub), "not healthy within its deadline")
+		why := cmp.Or(taskFailure(stub), "its checks did not pass by the deadline")
+		if everFailed(stub) {
+			return strategy.FaultTask, why
+		}
+		return strategy.FaultHealth, why
 	}
 	return strategy.FaultNone, ""
+}
+
+// everFailed tells whether a task of the allocation ever failed, whether or not it was started again.
+func everFailed(stub *api.AllocationListStub) bool {
+	for _, state := range stub.TaskStates {
+		if state != nil && (state.Failed || slices.ContainsFunc(state.Events, func(e *api.TaskEvent) bool { return e.Type != allocUnhealthy && failure(e) })) {
+			return true
+		}
+	}
+	return false
 }
 
 // leavesNode tells whether an allocation was told to stop because of its node, in the words that Nomad's scheduler has
@@ -149,17 +163,26 @@ func taskFailure(stub *api.AllocationListStub) string {
 // lastFailure is the newest event that tells why the task failed; "" when none does.
 func lastFailure(state *api.TaskState) string {
 	for _, event := range slices.Backward(state.Events) {
-		switch event.Type {
-		case api.TaskTerminated:
-			if event.Details["exit_code"] != "0" || event.Details["oom_killed"] == "true" {
-				return eventText(event)
-			}
-		case api.TaskDriverFailure, api.TaskSetupFailure, api.TaskFailedValidation, api.TaskArtifactDownloadFailed,
-			api.TaskSiblingFailed, "Task hook failed", "Alloc Unhealthy":
+		if failure(event) {
 			return eventText(event)
 		}
 	}
 	return ""
+}
+
+// allocUnhealthy is the event of tasks whose allocation did not become healthy before the deadline.
+const allocUnhealthy = "Alloc Unhealthy"
+
+// failure tells whether an event is why a task failed.
+func failure(event *api.TaskEvent) bool {
+	switch event.Type {
+	case api.TaskTerminated:
+		return event.Details["exit_code"] != "0" || event.Details["oom_killed"] == "true"
+	case api.TaskDriverFailure, api.TaskSetupFailure, api.TaskFailedValidation, api.TaskArtifactDownloadFailed,
+		api.TaskSiblingFailed, "Task hook failed", allocUnhealthy:
+		return true
+	}
+	return false
 }
 
 func eventText(event *api.TaskEvent) string {

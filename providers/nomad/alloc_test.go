@@ -21,6 +21,13 @@ func crashed() map[string]*api.TaskState {
 	}}}
 }
 
+func unhealthy() map[string]*api.TaskState {
+	return map[string]*api.TaskState{"server": {State: "running", Events: []*api.TaskEvent{
+		{Type: api.TaskStarted, DisplayMessage: "Task started by client"},
+		{Type: "Alloc Unhealthy", DisplayMessage: "Task not running by deadline"},
+	}}}
+}
+
 func TestAllocs(t *testing.T) {
 	const run, stop, evict = "run", "stop", "evict"
 	yes, no := new(true), new(false)
@@ -62,7 +69,17 @@ func TestAllocs(t *testing.T) {
 		{
 			name: "checks fail past the deadline", member: true,
 			stub: api.AllocationListStub{CreateIndex: 60, DesiredStatus: run, ClientStatus: "running", DeploymentStatus: healthy(true, no)},
-			want: &strategy.Alloc{Fresh: true, Canary: true, Fault: strategy.FaultTask, Why: "not healthy within its deadline"},
+			want: &strategy.Alloc{Fresh: true, Canary: true, Fault: strategy.FaultHealth, Why: "its checks did not pass by the deadline"},
+		},
+		{
+			name: "not running long enough before the deadline", member: true,
+			stub: api.AllocationListStub{CreateIndex: 60, DesiredStatus: run, ClientStatus: "running", DeploymentStatus: healthy(true, no), TaskStates: unhealthy()},
+			want: &strategy.Alloc{Fresh: true, Canary: true, Fault: strategy.FaultHealth, Why: `task "server": Task not running by deadline`},
+		},
+		{
+			name: "crashed, started again, and never healthy", member: true,
+			stub: api.AllocationListStub{CreateIndex: 60, DesiredStatus: run, ClientStatus: "running", DeploymentStatus: healthy(true, no), TaskStates: crashed()},
+			want: &strategy.Alloc{Fresh: true, Canary: true, Fault: strategy.FaultTask, Why: `task "server": Exit Code: 1`},
 		},
 		{
 			name: "crashed canary", member: true,
