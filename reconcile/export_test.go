@@ -3,6 +3,8 @@ package reconcile
 import (
 	"log/slog"
 	"time"
+
+	"github.com/drover-dev/drover/strategy"
 )
 
 // IsAsked tells whether a command for a release waits for a pass.
@@ -19,3 +21,11 @@ func MergeFile(base, ours, theirs []byte) (merged string, ok bool) {
 	file, ok := mergeFile(base, ours, theirs)
 	return string(file.Content), ok
 }
+
+// WithRelease is a remark with the line of one release replaced.
+func WithRelease(old, release string, report strategy.Report) string {
+	return withRelease(old, release, report)
+}
+
+// WithPlan is a remark with its plan replaced.
+func WithPlan(old, plan string) string { return withPlan(old, plan) }

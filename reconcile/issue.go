@@ -112,7 +112,7 @@ func IssueOf(instance, release string, task strategy.Task, pull strategy.Pull) s
 		for _, v := range task.Verdicts {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", cell(v.Gate), v.State, cell(v.Limit), cell(v.Canary), cell(v.Stable))
 		}
-		b.WriteString("\n")
+		fmt.Fprintf(&b, "\nWhere Drover runs, `drover why -inputs %s` prints what this was judged on, every reading of it; `drover replay` comes to the verdicts again.\n\n", release)
 	}
 	b.WriteString("### Timeline\n\n")
 	for _, e := range task.Timeline {

@@ -174,10 +174,10 @@ type Fault int
 
 // The faults.
 const (
-	FaultNone Fault = iota // none, or not yet
-	FaultTask              // its own: a task failed for good
-	FaultNode              // the node's: lost, drained, disconnected
-	FaultHealth            // its own: it runs, and did not become healthy before the deadline
+	FaultNone   Fault = iota // none, or not yet
+	FaultTask                // its own: a task failed for good
+	FaultNode                // the node's: lost, drained, disconnected
+	FaultHealth              // its own: it runs, and did not become healthy before the deadline
 )
 
 // Own tells whether it is the revision's.

@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/nomad/api"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/drover-dev/drover/providers/nomad"
 	"github.com/drover-dev/drover/providers/github/githubtest"
+	"github.com/drover-dev/drover/providers/nomad"
 	"github.com/drover-dev/drover/providers/sim"
 )
 
