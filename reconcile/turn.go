@@ -115,7 +115,7 @@ func (l *Loop) advance(ctx context.Context, t *turn, key string) (more bool, err
 	t.restingOn, t.waits = "", false
 	t.split.settle(o, actions)
 	t.split.looked = t.now
-	if next.Phase == strategy.Resting && next.Hold == nil && len(actions) == 0 && o.GitAway == nil {
+	if next.Phase == strategy.Resting && next.Hold == nil && next.Reason.Code != strategy.Waiting && len(actions) == 0 && o.GitAway == nil {
 		t.restingOn = key
 		t.waits = next.Reason.Code == strategy.LimitReached && t.wait != nil && t.wait.queued
 		t.last = nil
