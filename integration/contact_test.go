@@ -3,6 +3,7 @@ package integration_test
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,9 +128,13 @@ func TestCountIsAppliedAtRest(t *testing.T) {
 // scaleTo is what a person or an autoscaler does.
 func (s *story) scaleTo(count int) {
 	s.t.Helper()
-	if _, _, err := s.jobs().Scale(s.name, "api", &count, "by hand", false, nil, nil); err != nil {
-		s.t.Fatalf("scale by hand: %v", err)
-	}
+	s.until("Nomad scales the job by hand", func() bool {
+		_, _, err := s.jobs().Scale(s.name, "api", &count, "by hand", false, nil, nil)
+		if err != nil && !strings.Contains(err.Error(), "blocked due to active deployment") {
+			s.t.Fatalf("scale by hand: %v", err)
+		}
+		return err == nil
+	})
 }
 
 // TestScaledJob keeps what an autoscaler did.

@@ -26,7 +26,7 @@ func TestNothingDivides(t *testing.T) {
 	t.Parallel()
 	s := begin(t, "undivided")
 	s.replicas = 3
-	s.edit("count = var.replicas\n", "count = var.replicas\n\n    shutdown_delay = \"1s\"\n")
+	s.edit("count = var.replicas\n", "count = var.replicas\n\n    shutdown_delay = \"3s\"\n")
 	config, err := os.ReadFile(s.config)
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func (m *mesh) next() string {
 }
 
 func (m *mesh) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	for range 3 {
+	for range 8 { // Every allocation, should most of them end at this moment.
 		request, err := http.NewRequestWithContext(r.Context(), r.Method, "http://"+m.next()+r.URL.Path, nil)
 		if err != nil {
 			break
