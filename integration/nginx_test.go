@@ -1,8 +1,11 @@
 package integration_test
 
 import (
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,17 +14,52 @@ import (
 
 // beginNGINX is examples/blue-green-nginx with times that a test can wait for. NGINX is started when Drover has written what
 // it includes.
-func beginNGINX(t *testing.T, name string) *balanced {
+func beginNGINX(t *testing.T, name string, changes ...func(dir string) []string) *balanced {
 	t.Helper()
 	dir := t.TempDir()
 	admin, log := freeAddress(t), freeAddress(t)
 	config := filepath.Join(dir, "nginx.conf")
 	control := `"nginx", "-c", ` + strconv.Quote(config)
-	return beginExample(t, "blue-green-nginx", name,
+	all := []string{
 		"checkout_api", name, "/etc/nginx/drover/edge.conf", filepath.Join(dir, "edge.conf"), "/run/nginx.pid", filepath.Join(dir, "nginx.pid"),
-		"127.0.0.1:8081", admin, "127.0.0.1:8082", log, `["nginx", "-t"`, "["+control+`, "-t"`, `["nginx", "-s"`, "["+control+`, "-s"`,
-		`bake    = "20m"`, `bake    = "3s"`, `standby = "1h"`, `standby = "2s"`, `\"service\":\"`+name, `\"service\":\"checkout-api`,
-	).at(dir)
+		"127.0.0.1:8081", admin, "127.0.0.1:8082", log, `["nginx", "-t"`, "[" + control + `, "-t"`, `["nginx", "-s"`, "[" + control + `, "-s"`,
+		`bake    = "20m"`, `bake    = "3s"`, `standby = "1h"`, `standby = "2s"`, `\"service\":\"` + name, `\"service\":\"checkout-api`,
+	}
+	for _, change := range changes {
+		all = append(all, change(dir)...)
+	}
+	return beginExample(t, "blue-green-nginx", name, all...).at(dir)
+}
+
+// copying adds to the example that users' requests are copied before anybody is sent to the new version, which is judged by them.
+func copying(t *testing.T, name string) func(dir string) []string {
+	t.Helper()
+	copies := freeAddress(t)
+	return func(dir string) []string {
+		edge := filepath.Join(dir, "edge."+name)
+		return []string{
+			`  log   = `, fmt.Sprintf("  copies = %q\n  log   = ", copies),
+			"    location / {\n", fmt.Sprintf("    location = /drover-copy-%s {\n      include %s.copy;\n      proxy_set_header Host $host;\n    }\n\n    location / {\n      include %[2]s.mirror;\n", name, edge),
+			`  gate "errors" {`, `  shadow {
+    percent = 50
+    bake    = "2s"
+  }
+
+  gate "copies" {
+    metric = "requests"
+    min    = 10
+    on     = "shadow"
+  }
+
+  gate "copy-errors" {
+    metric = "error_rate"
+    max    = "1%"
+    on     = "shadow"
+  }
+
+  gate "errors" {`,
+		}
+	}
 }
 
 // at places the balancer's files.
@@ -51,17 +89,30 @@ func TestBlueGreenBehindNGINX(t *testing.T) {
 	b.takesBack("1.8.0")
 }
 
-// TestNGINXIsStartedAnewInMidRollout: it has its split still, and the rollout goes on.
+// TestNGINXIsStartedAnewInMidRollout: a good version passes by copies of requests. NGINX has its split still when it is started
+// anew, and the rollout goes on. A bad version is thrown away for what it answers to copies, and no user notices.
 func TestNGINXIsStartedAnewInMidRollout(t *testing.T) {
-	b := beginNGINX(t, "resumed")
+	b := beginNGINX(t, "resumed", copying(t, "resumed"))
 	b.liveBehindNGINX("1.7.0")
 	b.ask("1.8.0")
 	b.bakes("1.8.0", strategy.Full)
 	b.balancer.stop()
 	b.balancer.start()
-	b.rests("1.8.0", strategy.OutcomePromoted)
+	r := b.rests("1.8.0", strategy.OutcomePromoted)
+	copied := func(e strategy.Event) bool { return strings.Contains(e.Reason.Text, "copies of 50% of the requests") }
+	if !slices.ContainsFunc(r.Timeline, copied) {
+		t.Errorf("no requests were copied: %+v", r.Timeline)
+	}
 	rested := time.Now()
 	b.until("users see 1.8.0", func() bool { return b.users.answered("1.8.0", rested) > 20 })
+
+	good := b.shop.head()
+	failed := b.ask("1.2.0")
+	r = b.rests("1.8.0", strategy.OutcomeCondemned)
+	if r.Last.Reason.Code != strategy.GateFailed || !strings.Contains(r.Last.Reason.Text, "copy-errors") {
+		t.Errorf("rolled back for %q, want the gate on copies", r.Last.Reason.Text)
+	}
+	b.reverted(failed, good)
 	b.only("1.8.0", rested)
 	b.nobodyFailed(rested)
 	b.drover.stop()
