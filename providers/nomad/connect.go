@@ -103,9 +103,9 @@ func wrapTransport(c *api.Config, tokenFile string) error {
 	return nil
 }
 
-// idleConnections is how many connections are kept for the next request. Drover works on eight releases at a time, and waits
-// for changes of many more; what is above the two that Go keeps would be opened anew each time.
-const idleConnections = 64
+// idleConnections is how many connections are kept for the next request: Drover works on eight releases at a time, and Go keeps
+// two. Nomad takes a hundred from one address, of all who are there.
+const idleConnections = 16
 
 // newTransport is what the client of Nomad's API would make for the address. It is made here, as that client wraps
 // none of its own.
