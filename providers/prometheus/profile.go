@@ -78,10 +78,10 @@ func Profiles() map[string]Profile {
 			Label:    "backend", Latency: `nginx_vts_upstream_request_duration_seconds_bucket{backend=~"${addresses}"}`,
 		},
 		"traefik": {
-			Requests: `traefik_service_requests_total{service=~"${release}-${track}@.+"}`,
+			Requests: `traefik_service_requests_total{service=~"${release}[-_]${track}@.+"}`,
 			Errors:   map[string]string{"code": "5.."},
 			// What keeps a connection open takes as long as the user stays.
-			Latency: `traefik_service_request_duration_seconds_bucket{service=~"${release}-${track}@.+",protocol!~"websocket|sse"}`,
+			Latency: `traefik_service_request_duration_seconds_bucket{service=~"${release}[-_]${track}@.+",protocol!~"websocket|sse"}`,
 			Source:  `traefik_config_last_reload_success{}`,
 		},
 		"envoy": {

@@ -453,7 +453,7 @@ func TestBurst(t *testing.T) {
 // TestCopies: copies of requests are asked for by their own name where tracks have one, and never counted as users' requests.
 func TestCopies(t *testing.T) {
 	for name, page := range map[string]string{
-		"traefik":      `traefik_service_requests_total{service="web-TRACK@http",code="CODE",method="GET",protocol="http"}`,
+		"traefik":      `traefik_service_requests_total{service="web_TRACK@http",code="CODE",method="GET",protocol="http"}`,
 		"drover-proxy": `drover_proxy_requests_total{release="web",track="TRACK",endpoint="GET /",code="CLASS"}`,
 	} {
 		t.Run(name, func(t *testing.T) {

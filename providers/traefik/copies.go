@@ -93,7 +93,7 @@ func (h *section) copy(s strategy.Split, entry string) {
 	if h.Routers == nil {
 		h.Routers, h.Middlewares, h.Transports = map[string]route{}, map[string]middleware{}, map[string]transport{}
 	}
-	divided, copies, canary, nobody := s.Release+"-divided", s.Release+"-copies", s.Release+"-shadow", "drover-nobody"
+	divided, copies, canary, nobody := named(s.Release, "divided"), named(s.Release, "copies"), named(s.Release, string(strategy.Shadow)), named("drover", "nobody")
 	path := "/" + EntryPoint + "/"
 
 	h.Services[divided] = h.Services[s.Release]
@@ -103,7 +103,7 @@ func (h *section) copy(s strategy.Split, entry string) {
 		m.MirrorBody, m.MaxBodySize = true, &size
 	}
 	if part := s.Copies.Percent % 100; part > 0 { // Its percents are whole ones.
-		some := s.Release + "-some"
+		some := named(s.Release, "some")
 		m.Mirrors[0].Name = some
 		h.Services[some] = service{Weighted: &weighted{Services: []weightedService{
 			{copies, int(s.Copies.Percent)}, {nobody, 100*m.Mirrors[0].Percent - int(s.Copies.Percent)},
@@ -118,12 +118,12 @@ func (h *section) copy(s strategy.Split, entry string) {
 	to.Transport = EntryPoint
 	h.Services[canary] = service{LoadBalancer: to}
 
-	own, mark, limit := s.Release+"-own-path", s.Release+"-mark", s.Release+"-limit"
+	own, mark, limit := named(s.Release, "own-path"), named(s.Release, "mark"), named(s.Release, "limit")
 	h.Middlewares[own] = middleware{ReplacePathRegex: &replacePathRegex{"^" + regexp.QuoteMeta(path+s.Release+"/"), "/"}}
 	h.Middlewares[mark] = middleware{Headers: &headers{map[string]string{headerShadow: s.Release, "X-Replaced-Path": ""}}}
 	h.Middlewares[limit] = middleware{InFlightReq: &inFlightReq{maxCopies, criterion{headerShadow}}}
 	h.Routers[canary] = route{[]string{EntryPoint}, copied(path+s.Release+"/", s.Copies.Methods), first + 1, []string{own, mark, limit}, canary}
-	h.Routers["drover-not-copied"] = route{[]string{EntryPoint}, "PathPrefix(`" + path + "`)", first, nil, nobody}
+	h.Routers[named("drover", "not-copied")] = route{[]string{EntryPoint}, "PathPrefix(`" + path + "`)", first, nil, nobody}
 
 	h.Transports[EntryPoint] = transport{forwardingTimeouts{"5s", copyTimeout.String()}}
 	h.Transports["drover-copying"] = transport{forwardingTimeouts{"5s", copyPatience.String()}}
@@ -217,7 +217,7 @@ func (r *Router) copyingBy(ctx context.Context, api, release string) error {
 		Status string
 		Error  []string
 	}
-	if _, err := r.ask(ctx, api, "/api/http/routers/"+url.PathEscape(release+"-shadow@http"), &route); err != nil {
+	if _, err := r.ask(ctx, api, "/api/http/routers/"+url.PathEscape(named(release, string(strategy.Shadow))+"@http"), &route); err != nil {
 		return err
 	}
 	if route.Status != "enabled" {

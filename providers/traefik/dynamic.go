@@ -94,7 +94,7 @@ func configuration(splits []strategy.Split, entry string) ([]byte, error) {
 // services are those of one release. At 0% and at 100% requests go to one track, and there is no cookie; the service of the
 // other is there still, since Traefik forgets what it has counted of one that is gone.
 func services(s strategy.Split) map[string]service {
-	stable, canary := s.Release+"-stable", s.Release+"-canary"
+	stable, canary := named(s.Release, string(strategy.Stable)), named(s.Release, string(strategy.Canary))
 	weight := min(max(s.Weight, 0), strategy.Full)
 	if len(s.Canary) == 0 { // One that nobody answers for leaves its share to stable.
 		weight = 0
@@ -150,4 +150,7 @@ func checksum(s strategy.Split) (string, error) {
 }
 
 // marker is the name of the service that says that a split is loaded.
-func marker(release, sum string) string { return release + "-is-" + sum }
+func marker(release, sum string) string { return named(release, "is-"+sum) }
+
+// named is what something of a release is called. No release has a name with _, so that nothing of one is called like another.
+func named(release, what string) string { return release + "_" + what }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -126,19 +127,64 @@ func TestConfigurationIsAsDocumented(t *testing.T) {
 	}
 	services := got["http"]["services"]
 	for name := range services {
-		if strings.HasPrefix(name, "shop-is-") {
+		if strings.HasPrefix(name, "shop_is-") {
 			delete(services, name)
 		}
 	}
 	want := map[string]any{
 		"shop": map[string]any{"weighted": map[string]any{
-			"services": []any{map[string]any{"name": "shop-stable", "weight": 9475.0}, map[string]any{"name": "shop-canary", "weight": 525.0}},
+			"services": []any{map[string]any{"name": "shop_stable", "weight": 9475.0}, map[string]any{"name": "shop_canary", "weight": 525.0}},
 			"sticky":   map[string]any{"cookie": map[string]any{"name": services["shop"].(map[string]any)["weighted"].(map[string]any)["sticky"].(map[string]any)["cookie"].(map[string]any)["name"], "httpOnly": true, "sameSite": "lax"}},
 		}},
-		"shop-stable": balance("10.0.0.1:80"), "shop-canary": balance("10.0.0.2:80"),
+		"shop_stable": balance("10.0.0.1:80"), "shop_canary": balance("10.0.0.2:80"),
 	}
 	if diff := cmp.Diff(want, services); diff != "" {
 		t.Errorf("Traefik is told (-want +got):\n%s", diff)
+	}
+}
+
+// TestNamesDoNotMeet: whatever releases are called, nothing of one is called like something of another.
+func TestNamesDoNotMeet(t *testing.T) {
+	names := []string{"shop", "drover"}
+	for _, what := range []string{"stable", "canary", "divided", "copies", "shadow", "some", "own-path", "mark", "limit", "nobody", "not-copied", "is"} {
+		names = append(names, "shop-"+what, "drover-"+what)
+	}
+	told := func(releases ...string) map[string]map[string]any {
+		t.Helper()
+		p := &published{}
+		p.handler.Copies = "127.0.0.1:8091"
+		var splits []strategy.Split
+		for _, name := range releases {
+			splits = append(splits, strategy.Split{
+				Release: name, Service: name, Copies: &strategy.Copies{Percent: 1050, Methods: []string{"GET"}},
+				Stable: []strategy.Endpoint{{Alloc: "a", Address: name + ":80"}}, Canary: []strategy.Endpoint{{Alloc: "b", Address: name + ":81"}},
+			})
+		}
+		p.handler.Set(splits)
+		answer := httptest.NewRecorder()
+		p.handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", nil))
+		var got map[string]map[string]map[string]any
+		if err := json.Unmarshal(answer.Body.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		return got["http"]
+	}
+	all, want := told(names...), map[string]map[string]any{}
+	for _, name := range names {
+		for kind, section := range told(name) {
+			if want[kind] == nil {
+				want[kind] = map[string]any{}
+			}
+			maps.Copy(want[kind], section)
+			for thing, alone := range section {
+				if diff := cmp.Diff(alone, all[kind][thing]); diff != "" {
+					t.Errorf("of %s, among others, %s %q is another than alone (-alone +among):\n%s", name, kind, thing, diff)
+				}
+			}
+		}
+	}
+	if diff := cmp.Diff(want, all); diff != "" {
+		t.Errorf("all of them together are not what each is (-each +all):\n%s", diff)
 	}
 }
 
@@ -288,7 +334,7 @@ func TestLacks(t *testing.T) {
 		"a router":      {`{"routers": {"a@file": {"service": "shop@http", "rule": "Host(` + "`shop`" + `)", "status": "disabled"}}}`, ""},
 		"a service":     {`{"routers": {"a@file": {"service": "own"}}, "services": {"own@file": {"weighted": {"services": [{"name": "shop@http", "weight": 1}]}}}}`, ""},
 		"a fallback":    {`{"services": {"own@file": {"failover": {"service": "x", "fallback": "shop@http"}}}}`, ""},
-		"another":       {`{"routers": {"a@file": {"service": "other@http"}}, "services": {"shop@http": {"weighted": {"services": [{"name": "shop-stable", "weight": 1}]}}}}`, `leads to "shop@http"`},
+		"another":       {`{"routers": {"a@file": {"service": "other@http"}}, "services": {"shop@http": {"weighted": {"services": [{"name": "shop_stable", "weight": 1}]}}}}`, `leads to "shop@http"`},
 		"nothing":       {`{}`, `leads to "shop@http"`},
 		"no API at all": {"", "is it enabled there"},
 	} {
