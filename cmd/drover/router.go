@@ -116,6 +116,13 @@ func (r *routerConfig) checkNGINX() hcl.Diagnostics {
 	if r.Copies != "" && slices.Contains([]string{r.Admin, r.Log}, r.Copies) {
 		return hcl.Diagnostics{fault("Address given twice", at("copies"), "copies is %q, which is another address of router %q: give the copies one of their own.", r.Copies, r.Name)}
 	}
+	var releases []string
+	for _, route := range r.Routes {
+		releases = append(releases, route.Release)
+	}
+	if one, other := nginx.Clash(releases); one != "" {
+		return hcl.Diagnostics{fault("Names that meet", r.Routes[slices.Index(releases, other)].Range, "%s is the variable of release %q, and one that release %q has besides: one of the two needs another name, or another router.", nginx.Variable(other), other, one)}
+	}
 	if _, err := nginx.New(r.nginxOptions()); err != nil {
 		where := "admin"
 		if strings.Contains(err.Error(), "copies is") {

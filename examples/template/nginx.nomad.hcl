@@ -46,7 +46,7 @@ http {
   access_log off;
   map_hash_bucket_size 128;
   variables_hash_bucket_size 128;
-  map $https $drover_secure { on "; Secure"; default ""; }
+  map $https $drover__secure { on "; Secure"; default ""; }
   client_body_temp_path {{ env "NOMAD_TASK_DIR" }}/body;
   proxy_temp_path {{ env "NOMAD_TASK_DIR" }}/proxy;
   fastcgi_temp_path {{ env "NOMAD_TASK_DIR" }}/fastcgi;
@@ -60,7 +60,7 @@ http {
 {{ end }}    keepalive 32;
   }
 {{ end }}
-  split_clients $request_id $drover_{{ $release.symbol }}{{ if $release.sticky }}_drawn{{ end }} {
+  split_clients $request_id $drover_{{ if $release.sticky }}_drawn_{{ end }}{{ $release.symbol }} {
 {{ if $release.divided }}    {{ $release.share }}% {{ $release.symbol }}_canary;
 {{ end }}    * {{ $release.symbol }}_{{ $release.rest }};
   }
@@ -68,33 +68,33 @@ http {
   map $cookie_drover_{{ $release.symbol }} $drover_{{ $release.symbol }} {
     "{{ $release.sessions }}.s" {{ $release.symbol }}_stable;
     "{{ $release.sessions }}.c" {{ $release.symbol }}_canary;
-    default $drover_{{ $release.symbol }}_drawn;
+    default $drover__drawn_{{ $release.symbol }};
   }
-  map $drover_{{ $release.symbol }} $drover_{{ $release.symbol }}_first {
+  map $drover_{{ $release.symbol }} $drover__first_{{ $release.symbol }} {
     {{ $release.symbol }}_stable "{{ $release.sessions }}.s";
     default "{{ $release.sessions }}.c";
   }
-  map $cookie_drover_{{ $release.symbol }} $drover_{{ $release.symbol }}_set_cookie {
+  map $cookie_drover_{{ $release.symbol }} $drover__set_cookie_{{ $release.symbol }} {
     "{{ $release.sessions }}.s" "";
     "{{ $release.sessions }}.c" "";
-    default "drover_{{ $release.symbol }}=$drover_{{ $release.symbol }}_first; Path=/; HttpOnly; SameSite=Lax$drover_secure";
+    default "drover_{{ $release.symbol }}=$drover__first_{{ $release.symbol }}; Path=/; HttpOnly; SameSite=Lax$drover__secure";
   }
 {{ end }}  # The service sees its own cookies alone.
-  map $http_cookie $drover_{{ $release.symbol }}_cookies {
-    "~^drover_{{ $release.symbol }}=[^;]*(?:; *)?(?<drover_after>.*)$" $drover_after;
-    "~^(?<drover_before>.*?); *drover_{{ $release.symbol }}=[^;]*(?<drover_after>.*)$" $drover_before$drover_after;
+  map $http_cookie $drover__cookies_{{ $release.symbol }} {
+    "~^drover_{{ $release.symbol }}=[^;]*(?:; *)?(?<drover__after>.*)$" $drover__after;
+    "~^(?<drover__before>.*?); *drover_{{ $release.symbol }}=[^;]*(?<drover__after>.*)$" $drover__before$drover__after;
     default $http_cookie;
   }
   server {
     listen ${var.listen};
     server_name {{ $release.release }} {{ $release.release }}.*;
-{{ if $release.sticky }}    add_header Set-Cookie $drover_{{ $release.symbol }}_set_cookie always; # Repeat it where a location has an add_header.
+{{ if $release.sticky }}    add_header Set-Cookie $drover__set_cookie_{{ $release.symbol }} always; # Repeat it where a location has an add_header.
 {{ end }}    location / {
       proxy_pass http://$drover_{{ $release.symbol }};
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_set_header Host $host;
-      proxy_set_header Cookie $drover_{{ $release.symbol }}_cookies;
+      proxy_set_header Cookie $drover__cookies_{{ $release.symbol }};
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     }
   }

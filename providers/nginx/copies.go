@@ -36,27 +36,27 @@ func bodies(c *strategy.Copies) bool {
 // renderCopied draws which requests of a release are copied: those of the methods listed that change no protocol and are no
 // copies themselves. Where no method is listed that has a body, they have none.
 func renderCopied(b *bytes.Buffer, split strategy.Split) {
-	variable := Variable(split.Release)
+	whether, drawn := own("copy", split.Release), own("copied", split.Release)
 	if !copying(split) {
-		fmt.Fprintf(b, "map \"\" %s_copy {\n  default \"\";\n}\n", variable)
+		fmt.Fprintf(b, "map \"\" %s {\n  default \"\";\n}\n", whether)
 		return
 	}
 	fmt.Fprintf(b, "upstream %s {\n", upstream(strategy.Symbol(split.Release), strategy.Shadow))
 	for _, e := range split.Canary {
 		fmt.Fprintf(b, "  server %s max_fails=0; # %s\n", e.Address, e.Alloc)
 	}
-	fmt.Fprintf(b, "}\nsplit_clients \"$request_id copy\" %s_copied {\n", variable)
+	fmt.Fprintf(b, "}\nsplit_clients \"$request_id copy\" %s {\n", drawn)
 	if split.Copies.Percent < strategy.Full {
 		fmt.Fprintf(b, "  %s 1;\n  * \"\";\n}\n", percent(split.Copies.Percent))
 	} else {
 		fmt.Fprint(b, "  * 1;\n}\n")
 	}
-	fmt.Fprintf(b, "map \"$request_method:$content_length:$http_transfer_encoding:$http_upgrade:$http_drover_shadow\" %s_copy {\n", variable)
+	fmt.Fprintf(b, "map \"$request_method:$content_length:$http_transfer_encoding:$http_upgrade:$http_drover_shadow\" %s {\n", whether)
 	if bodies(split.Copies) {
-		fmt.Fprintf(b, "  \"~^(?:%s):%s:[^:]*::$\" %s_copied;\n", strings.Join(split.Copies.Methods, "|"), copiedLength, variable)
+		fmt.Fprintf(b, "  \"~^(?:%s):%s:[^:]*::$\" %s;\n", strings.Join(split.Copies.Methods, "|"), copiedLength, drawn)
 	} else {
 		for _, method := range split.Copies.Methods {
-			fmt.Fprintf(b, "  %[1]s:::: %[2]s_copied;\n  %[1]s:0::: %[2]s_copied;\n", method, variable)
+			fmt.Fprintf(b, "  %[1]s:::: %[2]s;\n  %[1]s:0::: %[2]s;\n", method, drawn)
 		}
 	}
 	fmt.Fprint(b, "  default \"\";\n}\n")
@@ -66,7 +66,7 @@ func renderCopied(b *bytes.Buffer, split strategy.Split) {
 // waits until the copy of the one before is answered: here that is never the canary's doing. What is over the limit is refused
 // and asks nobody.
 func renderCopying(b *bytes.Buffer, releases []string, splits map[string]strategy.Split, f format) {
-	fmt.Fprint(b, "\nmap $http_drover_shadow $drover_shadow {\n")
+	fmt.Fprint(b, "\nmap $http_drover_shadow $drover__shadow {\n")
 	for _, release := range releases {
 		to := `""`
 		if copying(splits[release]) {
@@ -88,7 +88,7 @@ server {
   client_max_body_size 64k;
   client_body_buffer_size 64k;
   location / {
-    if ($drover_shadow = "") { return 204; }
+    if ($drover__shadow = "") { return 204; }
     mirror %[2]s;
     mirror_request_body on;
     limit_conn drover_copies %[3]d;
@@ -98,7 +98,7 @@ server {
   }
   location = %[2]s {
     internal;
-    proxy_pass http://$drover_shadow$request_uri;
+    proxy_pass http://$drover__shadow$request_uri;
     proxy_http_version 1.1;
     proxy_set_header Connection "";
     proxy_set_header Host $http_host;
@@ -138,7 +138,7 @@ func renderMirror(split strategy.Split) []byte {
 func renderCopy(release, copies string) []byte {
 	return fmt.Appendf(nil, `%s
 internal;
-if (%s_copy = "") { return 204; }
+if (%s = "") { return 204; }
 proxy_pass http://%s$request_uri;
 proxy_set_header %s %s;
 proxy_connect_timeout 1s;
@@ -147,5 +147,5 @@ proxy_read_timeout 1s;
 proxy_next_upstream off;
 proxy_cache off;
 access_log off;
-`, strings.TrimSpace(heading), Variable(release), copies, headerShadow, release)
+`, strings.TrimSpace(heading), own("copy", release), copies, headerShadow, release)
 }

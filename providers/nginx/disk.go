@@ -2,7 +2,6 @@ package nginx
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/drover-dev/drover/strategy"
 )
@@ -25,7 +23,7 @@ type disk struct {
 
 // find reads the splits that the file has. Of one that somebody else changed it has those that can still be read.
 func (r *Router) find() (disk, error) {
-	f := disk{splits: map[string]strategy.Split{}, contents: map[string][]byte{}}
+	f := disk{contents: map[string][]byte{}}
 	content, err := f.read(r.options.File)
 	if err != nil {
 		return f, err
@@ -36,12 +34,7 @@ func (r *Router) find() (disk, error) {
 			f.sum = sum
 		}
 	}
-	for line := range strings.Lines(string(content)) {
-		var split strategy.Split
-		if text, is := strings.CutPrefix(line, splitLine); is && json.Unmarshal([]byte(text), &split) == nil && split.Release != "" {
-			f.splits[split.Release] = split
-		}
-	}
+	f.splits = splitsOf(content)
 	for path, want := range r.besides(f.splits) {
 		got, err := f.read(path)
 		if err != nil {

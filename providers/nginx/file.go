@@ -16,6 +16,8 @@ import (
 const (
 	heading   = "# Written by Drover: what is changed here is lost with the next split. "
 	splitLine = "# split "
+	moreLine  = "# more " // goes on with the split of the line before: NGINX takes no longer lines than 4096 bytes, comments neither
+	longest   = 2000
 	adminPath = "/drover"
 
 	adminServer = "\nserver {\n  listen "
@@ -28,6 +30,31 @@ const (
 // Variable is the name of the variable that holds the upstream of a request of the release, with its $.
 func Variable(release string) string { return "$drover_" + strategy.Symbol(release) }
 
+// own is a variable for the file's own use. No symbol begins with _, so that it is no release's.
+func own(what, release string) string { return "$drover__" + what + "_" + strategy.Symbol(release) }
+
+// The variables that NGINX's own configuration names beside that of the upstream.
+const (
+	cookiesSuffix   = "_cookies"
+	setCookieSuffix = "_set_cookie"
+)
+
+// Clash is two releases of which one is called as a variable of the other is; "" where there are none.
+func Clash(releases []string) (one, other string) {
+	of := map[string]string{}
+	for _, release := range releases {
+		of[Variable(release)] = release
+	}
+	for _, release := range slices.Sorted(slices.Values(releases)) {
+		for _, suffix := range []string{cookiesSuffix, setCookieSuffix} {
+			if other, there := of[Variable(release)+suffix]; there {
+				return release, other
+			}
+		}
+	}
+	return "", ""
+}
+
 // format is what the file depends on beside the splits.
 type format struct {
 	admin  string
@@ -39,6 +66,9 @@ type format struct {
 func render(splits map[string]strategy.Split, f format) ([]byte, error) {
 	var body bytes.Buffer
 	releases := slices.Sorted(maps.Keys(splits))
+	if one, other := Clash(releases); one != "" {
+		return nil, fmt.Errorf("the releases %q and %q cannot be on one NGINX: %s would be a variable of both", one, other, Variable(other))
+	}
 	for _, release := range releases {
 		if err := renderSplit(&body, splits[release]); err != nil {
 			return nil, err
@@ -47,7 +77,7 @@ func render(splits map[string]strategy.Split, f format) ([]byte, error) {
 			renderCopied(&body, splits[release])
 		}
 	}
-	fmt.Fprint(&body, "\nmap $https $drover_secure {\n  on \"; Secure\";\n  default \"\";\n}\n")
+	fmt.Fprint(&body, "\nmap $https $drover__secure {\n  on \"; Secure\";\n  default \"\";\n}\n")
 	if f.log != "" {
 		fmt.Fprintf(&body, "\nlog_format %s '%s';\n", logFormat, logFields)
 	}
@@ -77,18 +107,49 @@ func intact(content []byte) (sum string, ok bool) {
 	return sum, bytes.Equal(want, content)
 }
 
+// splitsOf are those that can be read in a file.
+func splitsOf(content []byte) map[string]strategy.Split {
+	splits := map[string]strategy.Split{}
+	var text string
+	end := func() {
+		var split strategy.Split
+		if text != "" && json.Unmarshal([]byte(text), &split) == nil && split.Release != "" {
+			splits[split.Release] = split
+		}
+		text = ""
+	}
+	for line := range strings.Lines(string(content)) {
+		line = strings.TrimSuffix(line, "\n")
+		if more, is := strings.CutPrefix(line, moreLine); is {
+			text += more
+			continue
+		}
+		end()
+		if first, is := strings.CutPrefix(line, splitLine); is {
+			text = first
+		}
+	}
+	end()
+	return splits
+}
+
 func renderSplit(b *bytes.Buffer, split strategy.Split) error {
 	text, err := json.Marshal(split)
 	if err != nil {
 		return fmt.Errorf("write the split of %q: %w", split.Release, err)
 	}
 	name := strategy.Symbol(split.Release)
-	fmt.Fprintf(b, "\n%s%s\n", splitLine, text)
+	b.WriteString("\n")
+	for begins := splitLine; len(text) > 0; begins = moreLine {
+		n := min(len(text), longest)
+		fmt.Fprintf(b, "%s%s\n", begins, text[:n])
+		text = text[n:]
+	}
 	renderUpstream(b, name, strategy.Stable, split.Stable)
 	renderUpstream(b, name, strategy.Canary, split.Canary)
 	drawn := Variable(split.Release)
 	if sticks(split) {
-		drawn += "_drawn"
+		drawn = own("drawn", split.Release)
 	}
 	fmt.Fprintf(b, "split_clients $request_id %s {\n", drawn)
 	stable, canary := upstream(name, strategy.Stable), upstream(name, strategy.Canary)

@@ -3,6 +3,7 @@ package nginx_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -93,6 +94,48 @@ func TestFileOfOtherOptions(t *testing.T) {
 	for _, part := range []string{"log_format drover ", "listen 127.0.0.1:3;", "server 10.0.0.1:80;"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("the file lacks %q:\n%s", part, text)
+		}
+	}
+}
+
+// TestVariablesDoNotMeet: no variable of a release is that of another, or one of the file's own.
+func TestVariablesDoNotMeet(t *testing.T) {
+	names := []string{"shop", "secure", "shadow", "after", "before"}
+	for _, what := range []string{"new", "drawn", "copy", "copied", "stable", "canary"} {
+		names = append(names, "shop-"+what, what+"-shop")
+	}
+	names = append(names, "cookies-shop", "set-cookie-shop")
+	file := filepath.Join(t.TempDir(), "edge.conf")
+	router, err := nginx.New(nginx.Options{Name: "edge", File: file, Admin: "127.0.0.1:1", Copies: "127.0.0.1:2", Test: []string{"true"}, Reload: []string{"true"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		split := strategy.Split{Release: name, Service: name, Weight: 500, Sessions: "r-1", Copies: &strategy.Copies{Percent: 1000, Methods: []string{"GET"}}}
+		split.Stable, split.Canary = []strategy.Endpoint{{Alloc: "a", Address: "10.0.0.1:80"}}, []strategy.Endpoint{{Alloc: "b", Address: "10.0.0.2:80"}}
+		if err := router.Apply(t.Context(), split); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defined := map[string]string{}
+	for _, found := range regexp.MustCompile(`(?m)^(?:map|split_clients) .*?(\$\w+) \{$`).FindAllStringSubmatch(read(t, file), -1) {
+		if before := defined[found[1]]; before != "" {
+			t.Errorf("%s is defined twice, by %q and %q", found[1], before, found[0])
+		}
+		defined[found[1]] = found[0]
+	}
+	if len(defined) < 4*len(names) {
+		t.Errorf("%d variables were found of %d releases", len(defined), len(names))
+	}
+	if one, other := nginx.Clash(names); one != "" {
+		t.Errorf("%q and %q are said to meet", one, other)
+	}
+	for _, name := range []string{"shop-cookies", "shop-set-cookie"} {
+		if one, other := nginx.Clash(append(names, name)); one != "shop" || other != name {
+			t.Errorf("with %q, %q and %q are said to meet", name, one, other)
+		}
+		if err := router.Apply(t.Context(), strategy.Split{Release: name, Service: name}); err == nil || !strings.Contains(err.Error(), "cannot be on one NGINX") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -30,26 +30,27 @@ func cookie(release string) string { return "drover_" + strategy.Symbol(release)
 // NGINX is started, and not in mid-rollout.
 func renderSessions(b *bytes.Buffer, split strategy.Split) {
 	variable, name, cookie := Variable(split.Release), strategy.Symbol(split.Release), cookie(split.Release)
+	drawn, fresh := own("drawn", split.Release), own("new", split.Release)
 	stable, canary := upstream(name, strategy.Stable), upstream(name, strategy.Canary)
 	answered, setStable, setCanary := "$proxy_host", "", ""
 	if sticks(split) {
 		keepStable, keepCanary := split.Sessions+markStable, split.Sessions+markCanary
-		fmt.Fprintf(b, "map $cookie_%s %s {\n  \"%s\" %s;\n  \"%s\" %s;\n  default %s_drawn;\n}\n",
-			cookie, variable, keepStable, stable, keepCanary, canary, variable)
-		answered = variable + "_new"
+		fmt.Fprintf(b, "map $cookie_%s %s {\n  \"%s\" %s;\n  \"%s\" %s;\n  default %s;\n}\n",
+			cookie, variable, keepStable, stable, keepCanary, canary, drawn)
+		answered = fresh
 		fmt.Fprintf(b, "map $cookie_%s %s {\n  \"%s\" \"\";\n  \"%s\" \"\";\n  default $proxy_host;\n}\n", cookie, answered, keepStable, keepCanary)
-		const attributes = "; Path=/; HttpOnly; SameSite=Lax$drover_secure"
+		const attributes = "; Path=/; HttpOnly; SameSite=Lax$drover__secure"
 		setStable, setCanary = cookie+"="+keepStable+attributes, cookie+"="+keepCanary+attributes
 	}
-	fmt.Fprintf(b, "map %s %s_set_cookie {\n  %s \"%s\";\n  %s \"%s\";\n  default \"\";\n}\n", answered, variable, stable, setStable, canary, setCanary)
+	fmt.Fprintf(b, "map %s %s%s {\n  %s \"%s\";\n  %s \"%s\";\n  default \"\";\n}\n", answered, variable, setCookieSuffix, stable, setStable, canary, setCanary)
 	if sticks(split) {
-		fmt.Fprintf(b, "add_header Set-Cookie %s_set_cookie always;\n", variable)
+		fmt.Fprintf(b, "add_header Set-Cookie %s%s always;\n", variable, setCookieSuffix)
 	}
 	// The user's cookies without this one.
-	fmt.Fprintf(b, `map $http_cookie %[1]s_cookies {
-  "~^%[2]s=[^;]*(?:; *)?(?<drover_after>.*)$" $drover_after;
-  "~^(?<drover_before>.*?); *%[2]s=[^;]*(?<drover_after>.*)$" $drover_before$drover_after;
+	fmt.Fprintf(b, `map $http_cookie %[1]s {
+  "~^%[2]s=[^;]*(?:; *)?(?<drover__after>.*)$" $drover__after;
+  "~^(?<drover__before>.*?); *%[2]s=[^;]*(?<drover__after>.*)$" $drover__before$drover__after;
   default $http_cookie;
 }
-`, variable, cookie)
+`, variable+cookiesSuffix, cookie)
 }
