@@ -43,6 +43,8 @@ type Router struct {
 	mu    sync.Mutex
 	seen  string                    // what was loaded when NGINX was asked last
 	since time.Time                 // when that was seen first
+	files files                     // that were written
+	has   map[string]loaded         // by release, what was loaded of it when NGINX was asked last
 	known map[string]strategy.Split // written last, and empty ones of releases that NGINX needs the variable of
 	began map[string]counted        // of releases whose requests are copied
 
@@ -69,7 +71,7 @@ func New(o Options) (*Router, error) {
 		o.Now = time.Now
 	}
 	// A kept connection would be answered by a worker that is on its way out.
-	return &Router{options: o, known: map[string]strategy.Split{}, began: map[string]counted{}, client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}, nil
+	return &Router{options: o, known: map[string]strategy.Split{}, began: map[string]counted{}, has: map[string]loaded{}, client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}, nil
 }
 
 // isAddress tells whether NGINX takes a text as one word.
@@ -151,6 +153,10 @@ func (r *Router) apply(ctx context.Context, split strategy.Split) error {
 	if err := replace(contents, found.contents); err != nil {
 		return err
 	}
+	if markOf(found.splits[split.Release]) != markOf(split) {
+		delete(r.has, split.Release)
+		r.seen = "" // What it did before may be what it is asked for again.
+	}
 	if err := run(ctx, r.options.Test); err != nil {
 		return errors.Join(fmt.Errorf("NGINX does not accept its configuration, the old one is put back: %w", err), replace(found.contents, contents))
 	}
@@ -209,18 +215,15 @@ func (r *Router) read(ctx context.Context, release string) (strategy.Split, erro
 	if err != nil || found.splits[release].Release == "" {
 		return strategy.Split{}, err
 	}
-	loaded, err := r.loaded(ctx)
+	sum, err := r.loaded(ctx)
 	if err != nil {
 		return strategy.Split{}, err
 	}
-	if loaded != r.seen {
-		r.seen, r.since = loaded, r.options.Now()
-	}
-	if found.edited || loaded != found.sum || r.options.Now().Sub(r.since) < overlap {
+	if found.edited || !r.loads(found, release, sum) {
 		return strategy.Split{Release: release}, nil
 	}
 	split := found.splits[release]
-	return split, r.uncopied(split, loaded)
+	return split, r.uncopied(split, sum)
 }
 
 // loaded is the checksum of the file that the workers run by.

@@ -99,6 +99,8 @@ func TestRouter(t *testing.T, newHarness func(t *testing.T) RouterHarness) {
 		{"closed canary gets nothing", routerClosedCanary},
 		{"rest", routerRest},
 		{"change of endpoints", routerEndpointChange},
+		{"many allocations", routerManyAllocations},
+		{"addresses", routerAddresses},
 		{"same split again", routerApplyTwice},
 		{"unknown release", routerUnknownRelease},
 		{"two releases", routerTwoReleases},
@@ -335,6 +337,7 @@ func routerTwoReleases(t *testing.T, s *routerSuite) {
 	s.apply(t, second)
 	s.expect(t, shopRelease, 400, first.Weight)
 	s.expect(t, otherRelease, 400, second.Weight)
+	s.undisturbed(t, first, second)
 	second.Weight = 0
 	s.apply(t, second)
 	s.expect(t, shopRelease, 400, first.Weight)
@@ -348,6 +351,33 @@ func routerTwoReleases(t *testing.T, s *routerSuite) {
 	}
 	if got := s.sum(t, shopRelease); got[strategy.Stable].Requests+got[strategy.Canary].Requests != 800 {
 		t.Errorf("800 requests of the first release were counted as %+v", got)
+	}
+}
+
+// undisturbed changes the weight of one release, and wants the split of another to be said to be in effect all the while.
+func (s *routerSuite) undisturbed(t *testing.T, kept, changed strategy.Split) {
+	t.Helper()
+	lost := 0
+	for _, weight := range []strategy.Weight{strategy.Percent(10), strategy.Percent(20), changed.Weight} {
+		changed.Weight = weight
+		if err := s.Router.Apply(t.Context(), changed); err != nil {
+			t.Fatalf("apply %s of %s: %v", changed.Weight, changed.Release, err)
+		}
+		for in := false; !in; s.pause() {
+			state, err := s.Router.Read(t.Context(), kept.Release)
+			if err != nil || !inEffect(kept, state) {
+				lost++
+			}
+			if state, err = s.Router.Read(t.Context(), changed.Release); err != nil {
+				t.Fatalf("read the split of %s: %v", changed.Release, err)
+			}
+			if in = inEffect(changed, state); !in {
+				s.Settle()
+			}
+		}
+	}
+	if lost > 0 {
+		t.Errorf("while the weight of %s changed, the split of %s was said %d times not to be in effect", changed.Release, kept.Release, lost)
 	}
 }
 

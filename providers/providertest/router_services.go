@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -26,8 +27,9 @@ import (
 type Services struct {
 	t testing.TB
 
-	mu   sync.Mutex
-	each map[strategy.Endpoint]*service
+	mu      sync.Mutex
+	each    map[strategy.Endpoint]*service
+	servers map[string]*httptest.Server // by address
 }
 
 // service is one of them.
@@ -45,21 +47,42 @@ const headerShadow = "Drover-Shadow"
 // NewServices has none yet.
 func NewServices(t testing.TB) *Services {
 	t.Helper()
-	return &Services{t: t, each: map[strategy.Endpoint]*service{}}
+	return &Services{t: t, each: map[strategy.Endpoint]*service{}, servers: map[string]*httptest.Server{}}
 }
 
 // Start starts one. It does for a RouterHarness.
 func (s *Services) Start(_, alloc string) strategy.Endpoint {
 	s.t.Helper()
+	return s.StartAt("127.0.0.1:0", alloc)
+}
+
+// StartAt starts one at an address, on a free port where that is 0.
+func (s *Services) StartAt(address, alloc string) strategy.Endpoint {
+	s.t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(s.t.Context(), "tcp", address)
+	if err != nil {
+		s.t.Fatalf("start a service: %v", err)
+	}
 	one := &service{}
 	one.behavior.Store(&Behavior{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { one.answer(alloc, w, r) }))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { one.answer(alloc, w, r) }))
+	_ = server.Listener.Close()
+	server.Listener = listener
+	server.Start()
 	s.t.Cleanup(server.Close)
-	e := strategy.Endpoint{Alloc: alloc, Address: strings.TrimPrefix(server.URL, "http://")}
+	e := strategy.Endpoint{Alloc: alloc, Address: listener.Addr().String()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.each[e] = one
+	s.each[e], s.servers[e.Address] = one, server
 	return e
+}
+
+// end ends the one at an address.
+func (s *Services) end(address string) {
+	s.mu.Lock()
+	server := s.servers[address]
+	s.mu.Unlock()
+	server.Close()
 }
 
 func (one *service) answer(alloc string, w http.ResponseWriter, r *http.Request) {

@@ -53,14 +53,11 @@ type Router struct {
 	options Options
 	path    string
 
-	mu   sync.Mutex
-	seen map[string]loaded // by status URL
-}
-
-// loaded is what an instance said last, and since when.
-type loaded struct {
-	sum   string
-	since time.Time
+	mu        sync.Mutex
+	seen      map[string]loaded // by status URL, the checksum that it said last
+	has       map[string]loaded // by status URL and release, what of it is loaded there
+	published map[string]loaded // by release
+	documents documents         // that were published
 }
 
 // New makes a router. It asks nobody.
@@ -83,7 +80,7 @@ func New(o Options) (*Router, error) {
 		// A kept connection would be answered by a worker that is on its way out.
 		o.Client = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	}
-	return &Router{options: o, path: "nomad/jobs/" + o.Job, seen: map[string]loaded{}}, nil
+	return &Router{options: o, path: "nomad/jobs/" + o.Job, seen: map[string]loaded{}, has: map[string]loaded{}, published: map[string]loaded{}}, nil
 }
 
 // Abilities is that it divides, and follows and counts nothing by itself. That the balancer's job renders sticky sessions is
@@ -115,10 +112,15 @@ func (r *Router) Prepare(ctx context.Context, releases ...string) error {
 
 // Apply publishes the split of its release and leaves those of others.
 func (r *Router) Apply(ctx context.Context, split strategy.Split) error {
+	changed := true
 	err := r.change(ctx, func(splits []strategy.Split) []strategy.Split {
+		changed = !slices.ContainsFunc(splits, func(s strategy.Split) bool { return s.Release == split.Release && sumOf(s) == sumOf(split) })
 		splits = slices.DeleteFunc(splits, func(s strategy.Split) bool { return s.Release == split.Release })
 		return append(splits, split)
 	})
+	if changed {
+		r.forget(split.Release)
+	}
 	if err != nil {
 		return fmt.Errorf("publish the split of %q for router %q: %w", split.Release, r.options.Name, err)
 	}
@@ -174,7 +176,7 @@ func (r *Router) read(ctx context.Context, release string) (strategy.Split, erro
 	if split.Service == "" { // Prepared at most.
 		return strategy.Split{}, nil
 	}
-	there, err := r.inEffect(ctx, d, written)
+	there, err := r.inEffect(ctx, d, entry(split), written)
 	if err != nil {
 		return strategy.Split{}, err
 	}
@@ -184,24 +186,19 @@ func (r *Router) read(ctx context.Context, release string) (strategy.Split, erro
 	return split, nil
 }
 
-// inEffect tells whether every instance does what is published.
-func (r *Router) inEffect(ctx context.Context, d Document, written time.Time) (bool, error) {
+// inEffect tells whether every instance does what is published of a release. What changes of others takes nothing from it.
+func (r *Router) inEffect(ctx context.Context, d Document, e Entry, written time.Time) (bool, error) {
 	if len(r.options.Status) == 0 {
-		return r.options.Now().Sub(written) >= r.options.Delay, nil
+		return r.options.Now().Sub(r.since(e, written)) >= r.options.Delay, nil
 	}
 	said, err := r.askAll(ctx)
 	if err != nil {
 		return false, err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	there, now, sticky := true, r.options.Now(), slices.ContainsFunc(d.Releases, func(e Entry) bool { return e.Sticky })
+	there := true
 	for i, url := range r.options.Status {
-		if r.seen[url].sum != said[i].sum {
-			r.seen[url] = loaded{said[i].sum, now}
-		}
-		there = there && said[i].sum == d.Sum && now.Sub(r.seen[url].since) >= overlap
-		if there && sticky && !said[i].sticky {
+		there = there && r.loads(d, e, url, said[i].sum)
+		if there && e.Sticky && !said[i].sticky {
 			return false, errors.New(notSticky(url))
 		}
 	}

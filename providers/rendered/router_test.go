@@ -267,3 +267,50 @@ func TestMistakes(t *testing.T) {
 		}
 	}
 }
+
+// TestOthersDisturbNobody: a release whose split stays is said to have it while that of another changes.
+func TestOthersDisturbNobody(t *testing.T) {
+	for _, status := range []bool{true, false} {
+		w := newWorld(t, status)
+		kept, other := shop(2500), shop(500)
+		other.Release = "other"
+		apply := func(split strategy.Split) {
+			t.Helper()
+			if err := w.Apply(t.Context(), split); err != nil {
+				t.Fatal(err)
+			}
+		}
+		settle := func() {
+			w.has(t, kept)
+			w.now = w.now.Add(time.Second)
+			w.says = w.document(t).Sum
+			w.has(t, kept)
+			w.now = w.now.Add(rendered.DefaultDelay)
+		}
+		apply(kept)
+		settle()
+		if !w.has(t, kept) {
+			t.Fatalf("status %t: not in effect", status)
+		}
+		apply(other)
+		if !w.has(t, kept) || w.has(t, other) {
+			t.Errorf("status %t: when another was published, one that stayed is in effect %t, and the other %t", status, w.has(t, kept), w.has(t, other))
+		}
+		settle()
+		if !w.has(t, kept) || !w.has(t, other) {
+			t.Errorf("status %t: later, one is in effect %t, and the other %t", status, w.has(t, kept), w.has(t, other))
+		}
+		// There and back, before anybody looked.
+		changed := kept
+		changed.Weight = 0
+		apply(changed)
+		apply(kept)
+		if w.has(t, kept) {
+			t.Errorf("status %t: a split that was taken back is in effect at once", status)
+		}
+		settle()
+		if w.says = "another"; w.has(t, kept) == status {
+			t.Errorf("status %t: in effect though the balancer says that it has something else", status)
+		}
+	}
+}
