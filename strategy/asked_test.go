@@ -52,3 +52,31 @@ func TestAnAskedSourceTakesThePlaceOfAnother(t *testing.T) {
 		t.Errorf("remembered %v, until %v", e.Prev, e.Until)
 	}
 }
+
+// TestCopiesAreAnnounced: who counts by allocation is told until when these may have answered copies of requests.
+func TestCopiesAreAnnounced(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	cluster := &strategy.ClusterState{Allocs: []strategy.Alloc{{ID: "c", Canary: true, Fresh: true, Ready: true}}}
+	r := strategy.Rollout{Release: "web", ID: "web-1", Phase: strategy.Stepping, Opened: true}
+	copied := func(change func(*strategy.Rollout)) time.Time {
+		t.Helper()
+		one := r
+		change(&one)
+		i, asks := one.Inquiry(cluster, now, true)
+		if !asks {
+			t.Fatal("nothing is asked")
+		}
+		return i.Copied
+	}
+	shadow := &strategy.ShadowPlan{Percent: strategy.Percent(10)}
+	turned := now.Add(-time.Minute)
+	for what, c := range map[string]struct{ got, want time.Time }{
+		"without a trial":                      {copied(func(*strategy.Rollout) {}), time.Time{}},
+		"before the first weight is in effect": {copied(func(r *strategy.Rollout) { r.Plan.Shadow = shadow }), now},
+		"after that":                           {copied(func(r *strategy.Rollout) { r.Plan.Shadow, r.Evidence.Turned = shadow, turned }), turned},
+	} {
+		if !c.got.Equal(c.want) {
+			t.Errorf("%s copies may have come until %v, want %v", what, c.got, c.want)
+		}
+	}
+}

@@ -29,6 +29,9 @@ type Inquiry struct {
 	Endpoints bool
 	// Copies asks for copies of requests, by the track Shadow, in place of the requests that the canary answers to users.
 	Copies bool
+	// Copied is until when the canary's allocations may have answered copies of requests, which they count as they do users';
+	// zero when there were none.
+	Copied time.Time
 	// Alone says that the stable is ending or was never there: nothing has to be known of it.
 	Alone bool
 }
@@ -41,6 +44,11 @@ func (r Rollout) Inquiry(c *ClusterState, now time.Time, requests bool) (Inquiry
 		plan := r.Plan.shadowed() // Its gates are on requests alone.
 		i.Copies, i.Alone, i.Gates, i.Latency, i.Endpoints = true, false, nil, plan.asks(MetricLatency), plan.byEndpoint()
 		asks = requests && len(plan.Gates) > 0
+	}
+	if r.Plan.Shadow != nil && !r.Shadowing {
+		if i.Copied = r.Evidence.Turned; i.Copied.IsZero() {
+			i.Copied = now // Its router may be copying still.
+		}
 	}
 	if c == nil || !asks {
 		return i, false

@@ -123,7 +123,11 @@ func (m *Meter) count(ctx context.Context, series []strategy.Series, i strategy.
 	m.mu.Lock()
 	c := m.counts[key]
 	if c == nil || c.rollout != i.Rollout || i.Until[g.Name].After(c.at) {
-		until := from(i, g.Name)
+		until, begun := m.begins(i, g.Name, true)
+		if !begun {
+			m.mu.Unlock()
+			return series, nil
+		}
 		c = &count{rollout: i.Rollout, since: until, at: until}
 		m.counts[key] = c
 	}

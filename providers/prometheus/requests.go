@@ -57,7 +57,10 @@ func (m *Meter) requests(ctx context.Context, i strategy.Inquiry) (strategy.Samp
 	was := m.tallies[i.Release]
 	m.mu.Unlock()
 	if was == nil || was.rollout != i.Rollout || i.Until[""].After(was.at) {
-		until := from(i, "")
+		until, begun := m.begins(i, "", !m.profile.Copied())
+		if !begun {
+			return strategy.Sample{At: i.Now, Every: m.scrape}, nil
+		}
 		was = &tally{rollout: i.Rollout, since: until, at: until}
 	} else if i.Now.Sub(was.at) < m.pause() && !was.at.Equal(was.since) {
 		return was.sample(i, m.scrape), nil
@@ -95,6 +98,18 @@ func from(i strategy.Inquiry, gate string) time.Time {
 		return i.Now.Add(-longestGap)
 	}
 	return at
+}
+
+// begins is when counting goes on for a gate, and whether that is yet. What counts by allocation has counted copies of requests
+// too, if there were any: it begins when all of these have been read.
+func (m *Meter) begins(i strategy.Inquiry, gate string, byAlloc bool) (at time.Time, begun bool) {
+	at = from(i, gate)
+	if byAlloc && !i.Copied.IsZero() && i.Until[gate].IsZero() {
+		if read := i.Copied.Add(m.scrape + slack); read.After(at) {
+			at = read
+		}
+	}
+	return at, !at.After(i.Now)
 }
 
 // list is a copy of the tally that knows the allocations that are there now.

@@ -519,3 +519,60 @@ func TestCopies(t *testing.T) {
 		t.Errorf("latencies of the service itself are those of copies too, but the profile tells them apart (%v)", err)
 	}
 }
+
+// TestCopiesByAllocation: what an allocation answered to copies of requests is none of its users', also where it is read after
+// the first of these have come, by requests and by gates with a query.
+func TestCopiesByAllocation(t *testing.T) {
+	s := &store{t: t}
+	for second := 3; second <= 63; second += 5 { // Copies end at 20, when users come: 2 a second. All copies fail.
+		s.call(second, "s1", 10*float64(second), 0, 10*float64(second))
+		s.call(second, "c1", 2*max(0, float64(second-20)), 5*min(float64(second), 20), 2*max(0, float64(second-20)))
+	}
+	m := meterWith(t, s, "prometheus")
+	var last strategy.Sample
+	for second := 20; second <= 60; second++ {
+		i := requestsAt(second, nil)
+		i.Since, i.Canary = start.Add(20*time.Second), []string{"c1"}
+		if i.Copied = i.Now; second > 21 {
+			i.Copied = start.Add(21 * time.Second) // The router has the split without copies in effect.
+		}
+		var err error
+		if last, err = m.Measure(t.Context(), i); err != nil {
+			t.Fatal(err)
+		}
+		if last.At != i.Now || last.Every == 0 {
+			t.Fatalf("at %d s the sample is of %v", second, last.At)
+		}
+	}
+	for _, series := range last.Series {
+		// From the reading at 28 s to that at 58 s.
+		if series.Track == strategy.Canary && (series.Errors != 0 || series.Requests != 60) {
+			t.Errorf("users' requests of the canary are %+v, want 60 without errors", series.Counters)
+		}
+		if series.Track == strategy.Stable && series.Requests != 300 {
+			t.Errorf("those of the stable are %+v, want 300", series.Counters)
+		}
+	}
+}
+
+// TestQueriesAfterCopies: a gate with a query asks for no time in which copies may be read.
+func TestQueriesAfterCopies(t *testing.T) {
+	s := &server{answers: map[string]string{`failures{alloc_id=~"c1|c2"}`: one("3"), `calls{alloc_id=~"c1|c2"}`: one("100"), `calls{alloc_id=~"s1"}`: one("900")}}
+	m := meterOf(t, s, nil) // Read once a second, and asked every four.
+	for second := range 12 {
+		i := inquiry(second, failures)
+		i.Since = start
+		if i.Copied = i.Now; second > 2 {
+			i.Copied = start.Add(2 * time.Second)
+		}
+		if _, err := m.Measure(t.Context(), i); err != nil {
+			t.Fatal(err)
+		}
+		if second < 9 && len(s.asked) > 0 {
+			t.Errorf("asked at %d s, for a time with copies: %q", second, s.asked)
+		}
+	}
+	if len(s.asked) == 0 {
+		t.Error("never asked")
+	}
+}
