@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,7 +104,7 @@ func (b *edgeJob) harness(t *testing.T) providertest.RouterHarness {
 		t.Fatal(err)
 	}
 	router := b.router(t)
-	if err := router.Prepare(t.Context()); err != nil {
+	if err := router.Prepare(t.Context(), strings.Repeat("long", 15)); err != nil { // NGINX has tables that names must fit into.
 		t.Fatal(err)
 	}
 	services, users := providertest.NewServices(t), providertest.NewUsers(t, b.edge)

@@ -46,6 +46,7 @@ http {
   access_log off;
   map_hash_bucket_size 128;
   variables_hash_bucket_size 128;
+  server_names_hash_bucket_size 128;
   map $https $drover__secure { on "; Secure"; default ""; }
   client_body_temp_path {{ env "NOMAD_TASK_DIR" }}/body;
   proxy_temp_path {{ env "NOMAD_TASK_DIR" }}/proxy;

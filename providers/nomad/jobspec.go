@@ -3,6 +3,7 @@ package nomad
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -296,9 +297,17 @@ func routerCheck(service *api.Service) *strategy.Check {
 		return nil
 	}
 	for _, check := range service.Checks {
-		if check.Type == "http" || check.Type == "tcp" {
+		if (check.Type == "http" || check.Type == "tcp") && ofTraffic(service, check) {
 			return &strategy.Check{Type: check.Type, Path: check.Path, Interval: check.Interval, Timeout: check.Timeout}
 		}
 	}
 	return nil
+}
+
+// ofTraffic tells whether a check asks what users ask, in a way that is said by its path: where it has a port of its own, or
+// needs more than that, an answer to the path alone says nothing.
+func ofTraffic(service *api.Service, check api.ServiceCheck) bool {
+	plain := (check.Method == "" || check.Method == http.MethodGet) && (check.Protocol == "" || check.Protocol == "http") && len(check.Header) == 0 && check.Body == ""
+	same := (check.PortLabel == "" || check.PortLabel == service.PortLabel) && (check.AddressMode == "" || check.AddressMode == service.AddressMode)
+	return plain && same && check.OnUpdate != "ignore"
 }

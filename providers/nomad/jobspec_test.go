@@ -130,6 +130,28 @@ func TestServices(t *testing.T) {
 	if diff := cmp.Diff(want, routerCheck(service)); diff != "" {
 		t.Errorf("check (-want +got):\n%s", diff)
 	}
+	plain := service.Checks[slices.IndexFunc(service.Checks, func(c api.ServiceCheck) bool { return c.Type == "http" })]
+	plain.PortLabel, plain.Method, plain.Protocol = service.PortLabel, "GET", "http"
+	service.Checks = nil
+	for _, change := range []func(*api.ServiceCheck){
+		func(c *api.ServiceCheck) { c.PortLabel = "admin" },
+		func(c *api.ServiceCheck) { c.Method = "POST" },
+		func(c *api.ServiceCheck) { c.Protocol = "https" },
+		func(c *api.ServiceCheck) { c.Header = map[string][]string{"Host": {"shop"}} },
+		func(c *api.ServiceCheck) { c.AddressMode = "driver" },
+		func(c *api.ServiceCheck) { c.OnUpdate = "ignore" },
+		func(c *api.ServiceCheck) { c.Type = "grpc" },
+	} {
+		other := plain
+		change(&other)
+		if service.Checks = append(service.Checks, other); routerCheck(service) != nil {
+			t.Errorf("a router would run %+v, by %+v alone", other, routerCheck(service))
+		}
+	}
+	service.Checks = append(service.Checks, plain)
+	if diff := cmp.Diff(want, routerCheck(service)); diff != "" {
+		t.Errorf("check among others (-want +got):\n%s", diff)
+	}
 	if group, service := servingGroup(job, ""); group == nil || service != nil {
 		t.Errorf("got group %v, service %v without a service, want the first group alone", group, service)
 	}
