@@ -70,3 +70,24 @@ func (t Traffic) arrivals(p strategy.Plan, live int) []strategy.Weight {
 	}
 	return all
 }
+
+// served is what Git asks for, refused where what runs takes its traffic by another service: its allocations would get no
+// requests beside the new ones.
+func served(d *strategy.Desired, r strategy.Rollout, c strategy.ClusterState) *strategy.Desired {
+	if d == nil || d.Service == "" || d.Revision == r.Stable.Revision {
+		return d
+	}
+	problem := ""
+	switch now := r.Canary.Service; {
+	case r.AtRest() && c.Exists && !c.Stopped && c.Services != nil && !slices.Contains(c.Services, d.Service):
+		problem = fmt.Sprintf("what runs has no service %q, so its allocations would get no requests beside the new ones: give the job both services in a release of its own, and have the next one name %[1]q by traffic { service = … }", d.Service)
+	case !r.AtRest() && d.Revision != r.Canary.Revision && now != "" && now != d.Service:
+		problem = fmt.Sprintf("it takes its traffic by the service %q, and what is under way by %q: it is begun when that has ended", d.Service, now)
+	}
+	if problem == "" {
+		return d
+	}
+	refused := *d
+	refused.Refusals = append(slices.Clip(d.Refusals), problem)
+	return &refused
+}

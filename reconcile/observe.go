@@ -36,7 +36,10 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Ti
 	o.Desired, o.GitProblem = l.intent.desired(name)
 	job, service := r.Job, r.Canary.Service
 	if d := o.Desired; d != nil && r.AtRest() {
-		job, service = d.Job.Ref, d.Service
+		job = d.Job.Ref
+		if service == "" || d.Revision == r.Stable.Revision {
+			service = d.Service // Another one is that of a rollout that is still to begin.
+		}
 	}
 	if job == (strategy.JobRef{}) {
 		o.Cluster = &strategy.ClusterState{} // It never ran, and which job is meant cannot be said: nothing to look at.
@@ -60,6 +63,7 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Ti
 			state.Condemned = r.Condemned // What the cluster cannot keep is not asked of it.
 		}
 		o.Cluster = &state
+		o.Desired = served(o.Desired, r, state)
 	})
 	if service != "" {
 		wait.Go(func() { l.observeTraffic(ctx, t, &o, now) })

@@ -57,3 +57,24 @@ func TestRolloutGoesOnFromWhatRuns(t *testing.T) {
 		})
 	}
 }
+
+// TestRestFollowsTheRouterThatGitNamedLast: a release that names another router has its split there from then on, also when it
+// cannot be read from Git any more.
+func TestRestFollowsTheRouterThatGitNamedLast(t *testing.T) {
+	w := newWorld("a", false)
+	o := w.observe()
+	o.Desired.Release.Traffic.Router, o.Desired.Service = "new", "web-http"
+	r := strategy.Rollout{
+		Release: "web", Job: job, Phase: strategy.Resting, ID: "r", Since: w.now, Seen: w.now, Plan: w.plan,
+		Stable: strategy.Installed{Revision: revision("a")}, Canary: strategy.Trial{Revision: revision("a"), Service: service, Router: "old"},
+	}
+	for range 2 {
+		var actions []strategy.Action
+		w.now = w.now.Add(time.Second)
+		r, actions, _ = strategy.Advance(r, o, w.now)
+		if len(actions) != 1 || actions[0].Router != "new" || actions[0].Split.Service != "web-http" || r.RouterOf(o.Desired) != "new" {
+			t.Errorf("got %+v, want the split of the other service on the other router", actions)
+		}
+		o.Desired, o.GitProblem = nil, "release.hcl does not parse"
+	}
+}

@@ -94,6 +94,8 @@ type ClusterState struct {
 	Allocs      []Alloc // those that still run or should; old ones that ended are left out
 	Unplaced    string  // why allocations could not be placed; "" when none is waiting
 	Check       *Check  // of the service that takes traffic
+	// Services are those of this version, by the names that Nomad registers; nil where they are not known.
+	Services []string
 	// ProgressDeadline bounds placing.
 	ProgressDeadline time.Duration
 }

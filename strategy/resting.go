@@ -16,8 +16,14 @@ func (m *machine) resting() Reason {
 		return Reason{Code: OtherInstance, Text: fmt.Sprintf("the job belongs to another instance of Drover, %q: remove the release from one of the two repositories", m.o.Owner)}
 	}
 	m.adopt()
-	rests := m.rest()
 	d := m.o.Desired
+	if d != nil { // It may be unreadable the next time.
+		m.Canary.Router = d.Release.Traffic.Router
+		if d.Revision == m.Stable.Revision && d.Service != "" {
+			m.Canary.Service = d.Service
+		}
+	}
+	rests := m.rest()
 	switch {
 	case d == nil:
 		return m.dropped()

@@ -90,6 +90,9 @@ func (c *Cluster) describe(ctx context.Context, ref strategy.JobRef, all history
 		state.Count, state.MaxParallel = groupCount(group), maxParallel(live.job, group)
 	}
 	state.Check = routerCheck(serving)
+	for _, group := range live.job.TaskGroups {
+		state.Services = append(state.Services, nomadServices(live.job, group)...)
+	}
 	return state, nil
 }
 
