@@ -174,3 +174,61 @@ func TestNGINXPutsBackWhatItDoesNotAccept(t *testing.T) {
 		t.Errorf("the old split is not in effect any more: %v answered", got)
 	}
 }
+
+// TestNGINXWithAnotherMistake: while somebody else's part of the configuration is wrong, a split is refused with what NGINX says
+// and the one before stays in effect; and one that NGINX was told of and did not load is not said to be in effect.
+func TestNGINXWithAnotherMistake(t *testing.T) {
+	u := startNGINX(t)
+	users, services := providertest.NewUsers(t, u.edge), providertest.NewServices(t)
+	split := strategy.Split{
+		Release: "shop", Namespace: "default", Service: "shop", Weight: strategy.Percent(50),
+		Stable: []strategy.Endpoint{services.Start("shop", "one")}, Canary: []strategy.Endpoint{services.Start("shop", "two")},
+	}
+	u.apply(t, split)
+	good, err := os.ReadFile(u.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(u.config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(string(good) + "mistaken;\n")
+	next := split
+	next.Weight = 0
+	for range 2 {
+		err := u.router.Apply(t.Context(), next)
+		if err == nil || !strings.Contains(err.Error(), `unknown directive "mistaken"`) {
+			t.Fatalf("with a mistake of somebody else's: %v, want what NGINX says", err)
+		}
+		if state, err := u.router.Read(t.Context(), "shop"); err != nil || !state.Has(split) {
+			t.Errorf("the split before is said to be %+v (%v)", state.Splits, err)
+		}
+	}
+	if got := users.Send("shop", 200); got["two"] < 50 || got[""] > 0 {
+		t.Errorf("at 50%% these answered: %v", got)
+	}
+	write(string(good))
+	u.apply(t, next)
+
+	deaf, err := nginx.New(nginx.Options{
+		Name: "edge", File: filepath.Join(u.dir, "edge.conf"), Admin: u.admin, Log: u.log, Copies: u.copies, Test: u.command("-t", "-q"), Reload: []string{"true"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := deaf.Apply(t.Context(), split); err != nil {
+		t.Fatal(err)
+	}
+	for range 30 {
+		if state, err := deaf.Read(t.Context(), "shop"); err != nil || state.Has(split) {
+			t.Fatalf("what was not loaded is said to be in effect: %+v (%v)", state.Splits, err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if got := users.Send("shop", 100); got["one"] != 100 {
+		t.Errorf("these answered: %v", got)
+	}
+}

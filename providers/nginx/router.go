@@ -153,12 +153,12 @@ func (r *Router) apply(ctx context.Context, split strategy.Split) error {
 	if err := replace(contents, found.contents); err != nil {
 		return err
 	}
+	if err := run(ctx, r.options.Test); err != nil {
+		return errors.Join(fmt.Errorf("NGINX does not accept its configuration, the old one is put back: %w", err), replace(found.contents, contents))
+	}
 	if markOf(found.splits[split.Release]) != markOf(split) {
 		delete(r.has, split.Release)
 		r.seen = "" // What it did before may be what it is asked for again.
-	}
-	if err := run(ctx, r.options.Test); err != nil {
-		return errors.Join(fmt.Errorf("NGINX does not accept its configuration, the old one is put back: %w", err), replace(found.contents, contents))
 	}
 	r.known = splits
 	if err := run(ctx, r.options.Reload); err != nil {
