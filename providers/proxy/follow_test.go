@@ -164,6 +164,25 @@ func TestUnknownEndpointIsAddedAtRestOnly(t *testing.T) {
 	answer(t, f, "a")
 }
 
+// TestAddressOfAnotherAllocation: at rest an allocation may come where one ended that the split lists, as with static ports.
+func TestAddressOfAnotherAllocation(t *testing.T) {
+	f, d := startFront(t, proxy.Options{}), newDirectory()
+	a, b := startServer(t, "a"), startServer(t, "b")
+	s := split(0, []*server{a, b}, nil)
+	s.Resting = true
+	f.Set([]strategy.Split{s})
+	d.register(a, b)
+	follow(t, f, d)
+	answer(t, f, "a", "b")
+	d.register(a)
+	answer(t, f, "a")
+	next := &server{endpoint: strategy.Endpoint{Alloc: "next", Address: b.endpoint.Address}}
+	d.register(a, next)
+	answer(t, f, "a", "b") // The server has its name still.
+	d.register(next)
+	answer(t, f, "b")
+}
+
 func TestNewEndpointAtRestWaitsForItsCheck(t *testing.T) {
 	f, d := startFront(t, proxy.Options{}), newDirectory()
 	a := startServer(t, "a")

@@ -49,12 +49,12 @@ func (p *Proxy) endpoints(split strategy.Split, now time.Time) (stable, canary [
 			if e.Address == "" || listed[e.Address] {
 				continue
 			}
-			listed[e.Address] = true
 			b := p.backend(split.Release, e)
 			if b.listed.IsZero() {
 				b.listed = now
 			}
-			if p.present(b, seen, now) {
+			if p.present(b, seen, now) { // Else its address may be another allocation's by now.
+				listed[e.Address] = true
 				track = append(track, b)
 			}
 		}
