@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/nomad/api"
@@ -96,11 +97,11 @@ func (c *Cluster) MarkGood(ctx context.Context, job strategy.JobRef, number uint
 		return fmt.Errorf("mark version %d of job %s good: nomad does not keep that version", number, job)
 	}
 	tag := c.goodTag()
-	if wanted.tag() == tag {
-		return nil
-	}
 	if before, tagged := all.tagged(tag); tagged {
-		if err := c.untag(ctx, job, tag); err != nil {
+		if before.number() == number {
+			return nil
+		}
+		if err := c.strip(ctx, job, all, tag); err != nil {
 			return fmt.Errorf("mark version %d of job %s good: %w", number, job, err)
 		}
 		if bad := c.condemned(before); bad != nil {
@@ -136,12 +137,13 @@ func (c *Cluster) MarkBad(ctx context.Context, job strategy.JobRef, number uint6
 	if wanted.tag() == c.goodTag() {
 		tag = c.goodTag()
 	}
-	if old, tagged := all.tagged(tag); tagged && old.number() != number {
-		if err := c.untag(ctx, job, tag); err != nil {
+	elsewhere := slices.ContainsFunc(all, func(v version) bool { return v.tag() == tag && v.number() != number })
+	if elsewhere {
+		if err := c.strip(ctx, job, all, tag); err != nil {
 			return failed(err)
 		}
 	}
-	if said := c.condemned(wanted); said == nil || *said != bad || wanted.tag() != tag {
+	if said := c.condemned(wanted); elsewhere || said == nil || *said != bad || wanted.tag() != tag {
 		if err := c.tag(ctx, job, wanted, tag, note{About: "condemned by " + c.instance, Condemned: &bad}); err != nil {
 			return failed(err)
 		}
@@ -184,7 +186,21 @@ func (c *Cluster) tag(ctx context.Context, job strategy.JobRef, v version, name 
 	return nil
 }
 
-// untag takes a tag off the version that has it. One that none has is no error: somebody was faster.
+// strip takes a tag off every version that has it. The version that scaling makes has the tag of the one that was scaled, and
+// Nomad takes it off one of them at a time.
+func (c *Cluster) strip(ctx context.Context, job strategy.JobRef, all history, name string) error {
+	for _, v := range all {
+		if v.tag() != name {
+			continue
+		}
+		if err := c.untag(ctx, job, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// untag takes a tag off a version that has it. One that none has is no error: somebody was faster.
 func (c *Cluster) untag(ctx context.Context, job strategy.JobRef, name string) error {
 	path := jobPath(job.ID, "/versions/"+url.PathEscape(name)+"/tag")
 	_, err := c.client.Raw().Delete(path, nil, write(ctx, job.Namespace))

@@ -83,6 +83,7 @@ func TestCluster(t *testing.T, newHarness func(t *testing.T) ClusterHarness) {
 		{"good and bad on one version", clusterGoodAndBad},
 		{"last good is not condemned", clusterLastGood},
 		{"scale", clusterScale},
+		{"scale a good version", clusterScaleGood},
 		{"scale refused", clusterScaleRefused},
 		{"owner", clusterOwner},
 		{"plan", clusterPlan},

@@ -223,6 +223,40 @@ func clusterScale(t *testing.T, c *clusterCase) {
 	c.until(t, "scaled down", func(s strategy.ClusterState) bool { return settled(s) && s.Counts["worker"] == 1 })
 }
 
+// clusterScaleGood is a job that was scaled since its version was marked good: Nomad gives the tag to the versions that scaling
+// makes too, and the next good version is the only one that has it all the same.
+func clusterScaleGood(t *testing.T, c *clusterCase) {
+	first := c.install(t, "1.0.0", 1)
+	good := func(version uint64) {
+		t.Helper()
+		if err := c.Cluster.MarkGood(c.ctx, checkoutRef, version); err != nil {
+			t.Errorf("mark version %d good: %v", version, err)
+		}
+		state := c.observe(t)
+		if !state.GoodTagged || state.GoodVersion != version {
+			t.Errorf("got good tagged %t on %d, want it on %d", state.GoodTagged, state.GoodVersion, version)
+		}
+	}
+	good(first.Version)
+	for count := 2; count <= 3; count++ {
+		if err := c.Cluster.Scale(c.ctx, checkoutRef, "api", count); err != nil {
+			t.Fatalf("scale to %d: %v", count, err)
+		}
+		c.until(t, "scaled", func(s strategy.ClusterState) bool {
+			return s.Deployment.Status == strategy.DeploymentSuccessful && len(serving(s)) == count
+		})
+	}
+	if diff := cmp.Diff(map[uint64]string{0: "drover-good", 1: "drover-good", 2: "drover-good"}, c.tags(t)); diff != "" {
+		t.Errorf("tags of a scaled job (-want +got):\n%s", diff)
+	}
+	good(first.Version)
+	second := c.promoted(t, "1.1.0", 3)
+	good(second.Version)
+	if diff := cmp.Diff(map[uint64]string{second.Version: "drover-good"}, c.tags(t)); diff != "" {
+		t.Errorf("tags (-want +got):\n%s", diff)
+	}
+}
+
 func clusterScaleRefused(t *testing.T, c *clusterCase) {
 	if err := c.Cluster.Scale(c.ctx, checkoutRef, "api", 2); err == nil {
 		t.Error("scale an absent job: got no error")

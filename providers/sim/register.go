@@ -190,10 +190,10 @@ func scaleJob(n *Nomad, r request) answer {
 	case d != nil && d.Status == api.DeploymentStatusRunning:
 		return refuse(http.StatusBadRequest, "job scaling blocked due to active deployment")
 	}
-	stable := *spec.Stable
+	stable, tag := *spec.Stable, spec.VersionTag
 	group.Count = new(int(*req.Count))
 	n.addVersion(j, spec, j.submissions[*j.current().Version])
-	j.current().Stable = &stable
+	j.current().Stable, j.current().VersionTag = &stable, tag // The tag is on both.
 	return n.registered(j, triggerScaling)
 }
 
