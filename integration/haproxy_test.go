@@ -3,6 +3,7 @@ package integration_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -72,5 +73,38 @@ func TestHAProxyIsReloaded(t *testing.T) {
 	served(back)
 	b.only("1.1.0", back)
 	b.nobodyFailed(back)
+	b.drover.stop()
+}
+
+// TestHAProxyIsAwayOnTheWayBack: while HAProxy cannot be told anything the rollout holds. A revert in Git ends the canaries all the
+// same, half a minute later, and no user notices: HAProxy finds them gone. It is told when it can be.
+func TestHAProxyIsAwayOnTheWayBack(t *testing.T) {
+	b := beginHAProxy(t, "unreachable")
+	b.liveBehindHAProxy("1.0.0")
+	old := b.allocs()
+	b.ask("1.1.0")
+	b.bakes("1.1.0", strategy.Percent(25))
+	socket := filepath.Join(b.dir, "drover.sock")
+	if err := os.Rename(socket, socket+".away"); err != nil {
+		t.Fatal(err)
+	}
+	r := b.says(strategy.RouterUnreachable)
+	if r.Phase != strategy.Stepping {
+		t.Errorf("it is %s with a router that does not answer, want the step to hold", r.Phase)
+	}
+	b.shop.revert()
+	b.enters("1.1.0", strategy.Restoring)
+	b.until("the canaries end", func() bool { return slices.Equal(b.allocs(), old) })
+	b.until("1.0.0 alone answers", func() bool { // The canaries have a shutdown_delay.
+		since := time.Now().Add(-time.Second)
+		return b.users.answered("1.0.0", since) > 5 && b.users.answered("1.1.0", since) == 0
+	})
+	if err := os.Rename(socket+".away", socket); err != nil {
+		t.Fatal(err)
+	}
+	b.rests("1.0.0", strategy.OutcomeWithdrawn)
+	b.runs(old)
+	b.nobodyFailed(time.Time{})
+	b.planned(planAtRest)
 	b.drover.stop()
 }
