@@ -11,14 +11,15 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/drover-dev/drover/strategy"
 )
 
 const (
-	suffix  = ".json"
-	lock    = ".lock"
-	scratch = ".tmp-"
-	format  = 1
+	suffix = ".json"
+	lock   = ".lock"
+	format = 1
 )
 
 // Ledger is a folder of records. It is safe for concurrent use, also by several processes.
@@ -128,32 +129,14 @@ func (l *Ledger) read(name string) (strategy.Record, error) {
 }
 
 // write puts a value in the place of the file as a whole.
-func (l *Ledger) write(name string, value any) (err error) {
+func (l *Ledger) write(name string, value any) error {
 	var content bytes.Buffer
 	encoder := json.NewEncoder(&content)
 	encoder.SetIndent("", "  ")
 	if err := encoder.Encode(value); err != nil {
 		return fmt.Errorf("encode: %w", err)
 	}
-	temporary, err := os.CreateTemp(l.dir, scratch+"*") // of mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, discard(temporary.Name()))
-		}
-	}()
-	if _, err := temporary.Write(content.Bytes()); err != nil {
-		return errors.Join(err, temporary.Close())
-	}
-	if err := temporary.Sync(); err != nil {
-		return errors.Join(err, temporary.Close())
-	}
-	if err := temporary.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary.Name(), name); err != nil {
+	if err := renameio.WriteFile(name, content.Bytes(), 0o600, renameio.WithTempDir(l.dir)); err != nil {
 		return err
 	}
 	return syncFolder(l.dir)
@@ -178,7 +161,7 @@ func syncFolder(dir string) error {
 // sweep removes what writers that died left behind. It runs under the lock, so that none of it is being written.
 // Leftovers are harmless: what cannot be removed is left.
 func (l *Ledger) sweep() {
-	names, err := filepath.Glob(filepath.Join(l.dir, scratch+"*"))
+	names, err := filepath.Glob(filepath.Join(l.dir, ".*"+suffix+"[0-9]*"))
 	if err != nil {
 		return
 	}

@@ -83,9 +83,13 @@ func TestLeftoversOfAWriterThatDied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	half := filepath.Join(dir, ".tmp-123")
-	if err := os.WriteFile(half, []byte(`{"format":1,"index":9,"roll`), 0o600); err != nil {
+	if err := open(t, dir).StoreHead(t.Context(), strategy.Heads{}); err != nil {
 		t.Fatal(err)
+	}
+	for _, half := range []string{".web.json123", "..head.json123"} {
+		if err := os.WriteFile(filepath.Join(dir, half), []byte(`{"format":1,"index":9,"roll`), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	// The one that takes over is another process.
 	ledger := open(t, dir)
@@ -99,7 +103,7 @@ func TestLeftoversOfAWriterThatDied(t *testing.T) {
 	if _, err := ledger.Store(t.Context(), record("web", index)); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{".lock", "web.json"}, names(t, dir)); diff != "" {
+	if diff := cmp.Diff([]string{".head.json", ".lock", "web.json"}, names(t, dir)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 }

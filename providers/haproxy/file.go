@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/drover-dev/drover/strategy"
 )
 
@@ -116,21 +118,16 @@ func (r *Router) written(release string) (strategy.Split, error) {
 	return split, nil
 }
 
-// replaceFile writes a file as a whole: a crash leaves the old one or the new one. Others may read it, as HAProxy must, which
-// takes no file for its own whose name begins with a dot.
-func replaceFile(path string, content []byte) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+// replaceFile writes a file as a whole: a crash leaves the old one or the new one. Others may read it, as HAProxy must,
+// whatever the mode of the old one. The new one begins with a dot until it is whole: HAProxy takes none such for its own.
+func replaceFile(path string, content []byte) error {
+	file, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o644))
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(file.Name())
-		}
-	}()
-	_, err = file.Write(content)
-	if err = errors.Join(err, file.Chmod(0o644), file.Sync(), file.Close()); err != nil {
+	defer file.Cleanup()
+	if _, err := file.Write(content); err != nil {
 		return err
 	}
-	return os.Rename(file.Name(), path)
+	return file.CloseAtomicallyReplace()
 }

@@ -2,6 +2,7 @@ package nginx_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -76,7 +77,7 @@ func TestFilesBeside(t *testing.T) {
 	}
 	for path, text := range want {
 		for name, change := range map[string]func() error{
-			"changed": func() error { return os.WriteFile(path, []byte(text+"#\n"), 0o600) },
+			"changed": func() error { return errors.Join(os.WriteFile(path, []byte(text+"#\n"), 0o600), os.Chmod(path, 0o600)) },
 			"removed": func() error { return os.Remove(path) },
 		} {
 			if err := change(); err != nil {
@@ -90,6 +91,9 @@ func TestFilesBeside(t *testing.T) {
 			}
 			if got := read(t, path); got != text || !inEffect() {
 				t.Errorf("%s was %s, and is not what it was:\n%s", path, name, got)
+			}
+			if info, err := os.Stat(path); err != nil || info.Mode() != 0o644 {
+				t.Errorf("%s was %s, and is not for all to read: %v, %v", path, name, info, err)
 			}
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/drover-dev/drover/strategy"
 )
 
@@ -50,22 +52,7 @@ func writeState(path string, splits []strategy.Split) error {
 	if err != nil {
 		return fmt.Errorf("write down the splits: %w", err)
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("create the new state file: %w", err)
-	}
-	defer os.Remove(file.Name()) // Fails once it was renamed, as it should.
-	_, err = file.Write(content)
-	if err == nil {
-		err = file.Sync()
-	}
-	if closed := file.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
+	if err := renameio.WriteFile(path, content, 0o600, renameio.WithTempDir(filepath.Dir(path))); err != nil {
 		return fmt.Errorf("replace the state file: %w", err)
 	}
 	return nil
