@@ -184,7 +184,7 @@ func (l *Loop) foreseeTraffic(ctx context.Context, p *Preview) {
 		p.Warnings = append(p.Warnings, a.ReplicaCaveat(traffic.name(), live, canaries))
 	}
 	if surveyor, ok := traffic.Router.(Surveyor); ok {
-		lacks, err := surveyor.Lacks(ctx, p.Release, p.Next.Plan.Sticky)
+		lacks, err := surveyor.Lacks(ctx, p.Release, p.Next.Plan)
 		if err != nil {
 			lacks = err.Error()
 		}

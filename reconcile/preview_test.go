@@ -196,11 +196,11 @@ type surveyor struct {
 	reconcile.Router
 	lacks string
 	err   error
-	asked []bool // whether sessions were to be kept
+	asked []bool // whether sessions were to be kept, by the plan that it was asked with
 }
 
-func (s *surveyor) Lacks(_ context.Context, _ string, sticky bool) (string, error) {
-	s.asked = append(s.asked, sticky)
+func (s *surveyor) Lacks(_ context.Context, _ string, plan strategy.Plan) (string, error) {
+	s.asked = append(s.asked, plan.Sticky)
 	return s.lacks, s.err
 }
 

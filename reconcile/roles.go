@@ -155,9 +155,9 @@ type Sharer interface {
 
 // Surveyor is a Router that people configure for each release.
 type Surveyor interface {
-	// Lacks is what the balancer's own configuration lacks for a release, with what to add; "" when it has all that is
-	// needed, also for keeping users on their track where that is asked for.
-	Lacks(ctx context.Context, release string, sticky bool) (string, error)
+	// Lacks is what the balancer's own configuration lacks for a release, with what to add; "" when it is known to lack
+	// nothing that the plan needs: for its split, for keeping users on their track, for copies of requests.
+	Lacks(ctx context.Context, release string, plan strategy.Plan) (string, error)
 }
 
 // Prober asks the canaries of a release before they have traffic.

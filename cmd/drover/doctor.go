@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -210,38 +209,18 @@ func (d *doctor) router(ctx context.Context, r routerConfig, traffic reconcile.T
 	if surveyor, ok := traffic.Router.(reconcile.Surveyor); ok {
 		d.survey(ctx, what, r.Type, surveyor, asked)
 	}
-	if router, ok := traffic.Router.(lacking); ok {
-		d.copies(ctx, router, asked)
-	}
 }
 
 // survey looks whether the balancer's own configuration has what the releases need.
 func (d *doctor) survey(ctx context.Context, what, kind string, surveyor reconcile.Surveyor, releases []string) {
 	for _, name := range releases {
-		lacks, err := surveyor.Lacks(ctx, name, d.releases[name].Plan.Sticky)
+		lacks, err := surveyor.Lacks(ctx, name, d.releases[name].Plan)
 		switch {
 		case err != nil:
 			d.say(what, strategy.CheckupMissing, err.Error(), routerRemedies[kind])
 			return
 		case lacks != "":
 			d.say(what+", release "+name, strategy.CheckupMissing, lacks, "docs/traffic.md has all of it, to copy.")
-		}
-	}
-}
-
-// lacking is a router that knows what its balancer's own configuration lacks for copies of requests.
-type lacking interface {
-	Missing(ctx context.Context, release string) (words []string)
-}
-
-// copies looks whether a balancer has what the releases need that have requests copied.
-func (d *doctor) copies(ctx context.Context, router lacking, releases []string) {
-	for _, name := range releases {
-		if d.releases[name].Plan.Shadow == nil {
-			continue
-		}
-		if lacks := router.Missing(ctx, name); len(lacks) > 0 {
-			d.say("copies for "+name, strategy.CheckupMissing, "its plan has a shadow, and nothing would be copied", sentence(strings.Join(lacks, ", and "))+".")
 		}
 	}
 }

@@ -160,8 +160,8 @@ func (s surveyed) Read(context.Context, string) (strategy.TrafficState, error) {
 	return strategy.TrafficState{Splits: []strategy.Split{{}}}, nil
 }
 
-func (s surveyed) Lacks(_ context.Context, release string, sticky bool) (string, error) {
-	if !sticky {
+func (s surveyed) Lacks(_ context.Context, release string, plan strategy.Plan) (string, error) {
+	if !plan.Sticky {
 		return "", s.err
 	}
 	return s.lacks[release], s.err
@@ -212,8 +212,8 @@ func TestDoctorLooksForCopies(t *testing.T) {
 		remote.Dir, nomad.URL, filepath.Join(dir, "edge.conf"), program)
 	for included, want := range map[string]string{
 		"edge.web.mirror edge.web.copy": "",
-		"edge.web.mirror":               "Add `location = /drover-copy-web { include " + dir + "/edge.web.copy; }` to the same server.",
-		"edge.web.copy":                 "Add `include " + dir + "/edge.web.mirror;` to the location of NGINX that passes requests to $drover_web on.",
+		"edge.web.mirror":               "add `location = /drover-copy-web { include " + dir + "/edge.web.copy; }` beside its location that passes requests to $drover_web on",
+		"edge.web.copy":                 "add `include " + dir + "/edge.web.mirror;` to its location that passes requests to $drover_web on\n",
 	} {
 		script := "#!/bin/sh\necho '# configuration file /etc/nginx/nginx.conf:'\n"
 		for file := range strings.FieldsSeq(included) {
@@ -223,7 +223,7 @@ func TestDoctorLooksForCopies(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, text := examined(t, config)
-		const copies = "missing  copies for web: its plan has a shadow, and nothing would be copied"
+		const copies = "missing  router edge, nginx, release web: NGINX cannot copy requests of \"web\": "
 		if said := strings.Contains(text, copies); said != (want != "") || !strings.Contains(text, want) || !strings.Contains(text, "router edge, nginx: 1 instance answering") {
 			t.Errorf("where NGINX includes %q it says:\n%s", included, text)
 		}

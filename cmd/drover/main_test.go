@@ -59,17 +59,27 @@ func nomadRun(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: nomad-run FILE VERSION")
 	}
-	cluster := ts.Value(clusterKey{}).(*sim.Nomad)
+	ts.Check(runJob(ts.Value(clusterKey{}).(*sim.Nomad), ts.ReadFile(args[0]), args[1]))
+}
+
+// runJob runs a job as nomad-run does.
+func runJob(cluster *sim.Nomad, jobspec, version string) error {
 	client, err := nomad.Connect(nomad.Config{Address: "http://simulated", HTTPClient: cluster.Client()})
-	ts.Check(err)
-	source := &api.JobSubmission{Source: ts.ReadFile(args[0]), Format: "hcl2", Variables: fmt.Sprintf("version = %q\n", args[1])}
+	if err != nil {
+		return err
+	}
+	source := &api.JobSubmission{Source: jobspec, Format: "hcl2", Variables: fmt.Sprintf("version = %q\n", version)}
 	job, err := client.Jobs().ParseHCLOpts(&api.JobsParseRequest{JobHCL: source.Source, Variables: source.Variables, Canonicalize: true})
-	ts.Check(err)
-	_, _, err = client.Jobs().RegisterOpts(job, &api.RegisterOptions{Submission: source}, nil)
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
+	if _, _, err := client.Jobs().RegisterOpts(job, &api.RegisterOptions{Submission: source}, nil); err != nil {
+		return err
+	}
 	for range 60 {
 		cluster.Advance(cluster.Now().Add(time.Second))
 	}
+	return nil
 }
 
 // expand is the command `expand FILE`: it writes the values of $VARIABLES into a file.

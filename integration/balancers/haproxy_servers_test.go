@@ -170,13 +170,13 @@ func TestHAProxyWithoutCookie(t *testing.T) {
 			t.Errorf("in effect is %+v", state.Splits)
 		}
 	}
-	if lacks, err := c.router.Lacks(t.Context(), "shop", true); err != nil || !strings.Contains(lacks, line) {
+	if lacks, err := c.router.Lacks(t.Context(), "shop", strategy.Plan{Sticky: true}); err != nil || !strings.Contains(lacks, line) {
 		t.Errorf("lacks %q, error %v, want it to name %s", lacks, err, line)
 	}
-	if lacks, err := c.router.Lacks(t.Context(), "shop", false); err != nil || lacks != "" {
+	if lacks, err := c.router.Lacks(t.Context(), "shop", strategy.Plan{}); err != nil || lacks != "" {
 		t.Errorf("without sessions it lacks %q, error %v", lacks, err)
 	}
-	if lacks, err := c.router.Lacks(t.Context(), "nobody", false); err != nil || !strings.Contains(lacks, "add `backend nobody`") {
+	if lacks, err := c.router.Lacks(t.Context(), "nobody", strategy.Plan{}); err != nil || !strings.Contains(lacks, "add `backend nobody`") {
 		t.Errorf("without a backend it lacks %q, error %v", lacks, err)
 	}
 	split.Sessions = ""
@@ -233,14 +233,14 @@ func TestHAProxyFile(t *testing.T) {
 	if state := c.read(); !state.Has(split) {
 		t.Errorf("after a reload it has %+v", state.Splits)
 	}
-	if lacks, err := c.router.Lacks(t.Context(), "shop", false); err != nil || lacks != "" {
+	if lacks, err := c.router.Lacks(t.Context(), "shop", strategy.Plan{}); err != nil || lacks != "" {
 		t.Errorf("it lacks %q, error %v", lacks, err)
 	}
 	nowhere, err := haproxy.New(haproxy.Options{Name: "edge", Sockets: []string{c.program.api}, Folder: filepath.Join(folder, "drover")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if lacks, err := nowhere.Lacks(t.Context(), "shop", false); err != nil || !strings.Contains(lacks, "make that folder") {
+	if lacks, err := nowhere.Lacks(t.Context(), "shop", strategy.Plan{}); err != nil || !strings.Contains(lacks, "make that folder") {
 		t.Errorf("without its folder it lacks %q, error %v", lacks, err)
 	}
 }

@@ -18,8 +18,9 @@ import (
 )
 
 var (
-	_ reconcile.Router = (*haproxy.Router)(nil)
-	_ reconcile.Meter  = (*haproxy.Router)(nil)
+	_ reconcile.Router   = (*haproxy.Router)(nil)
+	_ reconcile.Meter    = (*haproxy.Router)(nil)
+	_ reconcile.Surveyor = (*haproxy.Router)(nil)
 )
 
 // haproxyServer is a HAProxy that knows the releases of the suite.

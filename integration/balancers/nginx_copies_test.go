@@ -199,8 +199,8 @@ func TestNGINXSaysWhatItLacksForCopies(t *testing.T) {
 	split.Copies = &strategy.Copies{Percent: strategy.Percent(10), Methods: []string{"GET"}}
 	err := u.router.Apply(t.Context(), split)
 	for _, part := range []string{
-		"nothing would be copied: ", "add `include " + u.dir + "/edge.checkout-api.mirror;` to the location",
-		"add `location = /drover-copy-checkout-api { include " + u.dir + "/edge.checkout-api.copy; }` to the same server",
+		"NGINX cannot copy requests of \"checkout-api\": ", "add `include " + u.dir + "/edge.checkout-api.mirror;` to its location",
+		"and `location = /drover-copy-checkout-api { include " + u.dir + "/edge.checkout-api.copy; }` beside it",
 	} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("a split whose copies nothing makes is answered with %v, want an error with %q", err, part)

@@ -18,8 +18,9 @@ import (
 )
 
 var (
-	_ reconcile.Router = (*nginx.Router)(nil)
-	_ reconcile.Meter  = (*nginx.Router)(nil)
+	_ reconcile.Router   = (*nginx.Router)(nil)
+	_ reconcile.Meter    = (*nginx.Router)(nil)
+	_ reconcile.Surveyor = (*nginx.Router)(nil)
 )
 
 // underTest is an NGINX with its router.

@@ -45,8 +45,8 @@ func (p pool) keepsUsers() bool {
 	return p.cookie != "" && !slices.ContainsFunc(p.servers, func(s server) bool { return s.track != "" && s.serves && s.cookie == "" })
 }
 
-// Lacks is what HAProxy's configuration lacks for a release, with the line to add; "" when it has all.
-func (r *Router) Lacks(ctx context.Context, release string, sticky bool) (string, error) {
+// Lacks is what HAProxy's configuration lacks for a release, with the line to add; "" when it has all that its plan needs.
+func (r *Router) Lacks(ctx context.Context, release string, plan strategy.Plan) (string, error) {
 	backend := r.backend(release)
 	if _, err := os.Stat(r.folder); r.folder != "" && err != nil {
 		return fmt.Sprintf("Drover cannot write what HAProxy begins with: %v: make that folder, and let Drover write to it", err), nil
@@ -59,7 +59,7 @@ func (r *Router) Lacks(ctx context.Context, release string, sticky bool) (string
 			return none.Error(), nil
 		case err != nil:
 			return "", fmt.Errorf("look what router %q has for %q: %w", r.name, release, err)
-		case sticky && p.cookie == "":
+		case plan.Sticky && p.cookie == "":
 			return noCookieError{s.name, release, backend}.Error(), nil
 		}
 	}

@@ -172,11 +172,10 @@ func (r *Router) copies(ctx context.Context, release string) error {
 	if r.options.Copies == "" {
 		return errors.New("its configuration has no address for copies of requests")
 	}
-	missing := r.Missing(ctx, release)
-	if len(missing) == 0 {
-		return nil
+	if lacks := r.lacksIncludes(ctx, release); lacks != "" {
+		return errors.New(lacks)
 	}
-	return fmt.Errorf("nothing would be copied: %s", strings.Join(missing, "; "))
+	return nil
 }
 
 // run runs a command to its end; the error quotes what it said.

@@ -212,8 +212,8 @@ func notSticky(url string) string {
 
 // Lacks is what the job of the balancer lacks for a release whose users are to stay on their track. It can be told of one with
 // status alone.
-func (r *Router) Lacks(ctx context.Context, _ string, sticky bool) (string, error) {
-	if !sticky {
+func (r *Router) Lacks(ctx context.Context, _ string, plan strategy.Plan) (string, error) {
+	if !plan.Sticky {
 		return "", nil
 	}
 	said, err := r.askAll(ctx)

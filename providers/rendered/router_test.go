@@ -180,12 +180,12 @@ func TestSessionsAreKeptWhereTheBalancerSaysSo(t *testing.T) {
 	if _, err := w.Read(t.Context(), want.Release); err == nil || !strings.Contains(err.Error(), "does not say that it keeps sessions") {
 		t.Errorf("a job that knows nothing of sessions: %v", err)
 	}
-	if lacks, err := w.Lacks(t.Context(), want.Release, true); err != nil || !strings.Contains(lacks, "does not say that it keeps sessions") {
+	if lacks, err := w.Lacks(t.Context(), want.Release, strategy.Plan{Sticky: true}); err != nil || !strings.Contains(lacks, "does not say that it keeps sessions") {
 		t.Errorf("such a job lacks %q, %v", lacks, err)
 	}
 	w.says += " sticky"
 	for _, sticky := range []bool{true, false} {
-		if lacks, err := w.Lacks(t.Context(), want.Release, sticky); err != nil || lacks != "" {
+		if lacks, err := w.Lacks(t.Context(), want.Release, strategy.Plan{Sticky: sticky}); err != nil || lacks != "" {
 			t.Errorf("one that keeps them lacks %q, %v", lacks, err)
 		}
 	}

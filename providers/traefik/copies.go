@@ -157,20 +157,6 @@ func checkCopies(address string) error {
 	return nil
 }
 
-// Missing is what the configuration of each Traefik lacks so that requests can be copied, in words, by what its API says.
-// Where none is to be asked, or does not answer, nothing is known to be missing.
-func (r *Router) Missing(ctx context.Context, _ string) (words []string) {
-	if r.options.Copies == "" {
-		return nil
-	}
-	for _, api := range r.options.APIs {
-		if lacks, err := r.lacksEntry(ctx, api); err == nil && lacks != "" {
-			words = append(words, lacks)
-		}
-	}
-	return words
-}
-
 // lacksEntry is what a Traefik lacks to take copies in; "" for nothing.
 func (r *Router) lacksEntry(ctx context.Context, api string) (string, error) {
 	var entry struct{ Address string }
@@ -179,7 +165,7 @@ func (r *Router) lacksEntry(ctx context.Context, api string) (string, error) {
 	case err != nil:
 		return "", err
 	case !there:
-		return fmt.Sprintf("the Traefik at %s has no entry point %q: give it one, at %s", api, EntryPoint, r.options.Copies), nil
+		return fmt.Sprintf("the Traefik at %s cannot copy requests without an entry point %q: give it one, at %s", api, EntryPoint, r.options.Copies), nil
 	case port(r.options.Copies) != port(entry.Address):
 		return fmt.Sprintf("the Traefik at %s has its entry point %q at %q, and the copies of router %q go to %s: make them one", api, EntryPoint, entry.Address, r.options.Name, r.options.Copies), nil
 	}

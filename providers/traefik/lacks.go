@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/drover-dev/drover/strategy"
 )
 
 // raw is the part of what a Traefik says of all its configuration that is looked at.
@@ -19,9 +22,10 @@ type raw struct {
 	}
 }
 
-// Lacks is what a Traefik's configuration lacks for a release: a router to its service, or to one of the user's own that
-// names it. Where no API is to be asked nothing is known to be lacking.
-func (r *Router) Lacks(ctx context.Context, release string, _ bool) (string, error) {
+// Lacks is what the configurations of the Traefiks lack for a release: a router to its service, or to one of the user's own that
+// names it, and for a plan with a shadow the entry point for copies. Where no API is to be asked nothing is known to be lacking.
+func (r *Router) Lacks(ctx context.Context, release string, plan strategy.Plan) (string, error) {
+	var lacks []string
 	for _, api := range r.options.APIs {
 		var all raw
 		there, err := r.ask(ctx, api, "/api/rawdata", &all)
@@ -31,10 +35,20 @@ func (r *Router) Lacks(ctx context.Context, release string, _ bool) (string, err
 		case !there:
 			return "", noAPI(api)
 		case !all.names(release + "@http"):
-			return fmt.Sprintf("no router of the Traefik at %s leads to %q, so users do not come by Drover's split: name it as the service of one", api, release+"@http"), nil
+			lacks = append(lacks, fmt.Sprintf("no router of the Traefik at %s leads to %q, so users do not come by Drover's split: name it as the service of one", api, release+"@http"))
+		}
+		if plan.Shadow == nil || r.options.Copies == "" {
+			continue
+		}
+		entry, err := r.lacksEntry(ctx, api)
+		if err != nil {
+			return "", err
+		}
+		if entry != "" {
+			lacks = append(lacks, entry)
 		}
 	}
-	return "", nil
+	return strings.Join(lacks, "; "), nil
 }
 
 // names tells whether anything leads to a service.

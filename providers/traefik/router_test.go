@@ -222,6 +222,7 @@ func TestCopiesNeedAnEntryPoint(t *testing.T) {
 	if err := router.Apply(t.Context(), split); err != nil {
 		t.Fatal(err)
 	}
+	shadowed := strategy.Plan{Shadow: &strategy.ShadowPlan{}}
 	read := func(router *traefik.Router) (last error) {
 		for range 100 {
 			state, err := router.Read(t.Context(), "shop")
@@ -234,23 +235,29 @@ func TestCopiesNeedAnEntryPoint(t *testing.T) {
 		return last
 	}
 	for entry, want := range map[string]string{
-		"":                   `has no entry point "drover-copies": give it one, at 127.0.0.1:8091`,
+		"":                   `cannot copy requests without an entry point "drover-copies": give it one, at 127.0.0.1:8091`,
 		"127.0.0.1:9999/tcp": `has its entry point "drover-copies" at "127.0.0.1:9999/tcp", and the copies of router "edge" go to 127.0.0.1:8091`,
 	} {
 		s.entry = entry
 		if err := read(router); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("with the entry point at %q: %v, want %q", entry, err, want)
 		}
-		if words := strings.Join(router.Missing(t.Context(), "shop"), "; "); !strings.Contains(words, want) {
-			t.Errorf("with the entry point at %q %q is missing, want %q", entry, words, want)
+		if got, err := router.Lacks(t.Context(), "shop", shadowed); err != nil || !strings.Contains(got, want) {
+			t.Errorf("with the entry point at %q it lacks %q, error %v, want %q", entry, got, err, want)
+		}
+		if got, err := router.Lacks(t.Context(), "shop", strategy.Plan{}); err != nil || got != "" {
+			t.Errorf("with the entry point at %q and no shadow it lacks %q, error %v", entry, got, err)
+		}
+		if got, err := router.Lacks(t.Context(), "web", shadowed); err != nil || !strings.Contains(got, `leads to "web@http"`) || !strings.Contains(got, want) {
+			t.Errorf("with the entry point at %q and no router it lacks %q, error %v, want both", entry, got, err)
 		}
 	}
 	s.entry = ":8091"
 	if err := read(router); err != nil {
 		t.Errorf("with the entry point on all addresses: %v", err)
 	}
-	if words := router.Missing(t.Context(), "shop"); len(words) > 0 {
-		t.Errorf("nothing is missing, but %v is said to be", words)
+	if got, err := router.Lacks(t.Context(), "shop", shadowed); err != nil || got != "" {
+		t.Errorf("it lacks nothing, and says %q, error %v", got, err)
 	}
 	if err := read(newRouter(t, p, "", api.URL)); err == nil || !strings.Contains(err.Error(), "copies no requests any more") {
 		t.Errorf("a router that has lost its entry point: %v", err)
@@ -347,7 +354,7 @@ func TestLacks(t *testing.T) {
 				_, _ = io.WriteString(w, c.says)
 			}))
 			t.Cleanup(server.Close)
-			lacks, err := newRouter(t, &published{}, "", server.URL).Lacks(t.Context(), "shop", false)
+			lacks, err := newRouter(t, &published{}, "", server.URL).Lacks(t.Context(), "shop", strategy.Plan{})
 			if err != nil {
 				lacks = err.Error()
 			}
@@ -356,7 +363,7 @@ func TestLacks(t *testing.T) {
 			}
 		})
 	}
-	if lacks, err := newRouter(t, &published{}, "").Lacks(t.Context(), "shop", false); lacks != "" || err != nil {
+	if lacks, err := newRouter(t, &published{}, "").Lacks(t.Context(), "shop", strategy.Plan{}); lacks != "" || err != nil {
 		t.Errorf("without an API: %q, %v", lacks, err)
 	}
 }

@@ -137,6 +137,8 @@ func (s *standIn) api(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case path == "/api/version":
 		there = true
+	case path == "/api/rawdata":
+		answer, there = map[string]any{"routers": map[string]any{"shop@file": map[string]string{"service": "shop@http"}}}, true
 	case path == "/api/entrypoints/"+traefik.EntryPoint:
 		answer, there = map[string]string{"name": traefik.EntryPoint, "address": s.entry}, s.entry != ""
 	case at && strings.HasPrefix(path, "/api/http/services/"):

@@ -13,22 +13,27 @@ import (
 // dumped begins the line before each file of a configuration that NGINX prints.
 const dumped = "# configuration file "
 
-// Missing is what NGINX's own configuration lacks so that requests of the release can be copied, in words, by what it prints
-// of itself: the command that tests it is run with -T in place of -t. Where there is none such, or it fails, nothing is known
-// to be missing.
-func (r *Router) Missing(ctx context.Context, release string) (words []string) {
-	if r.options.Copies == "" {
-		return nil
+// Lacks is what NGINX's own configuration lacks so that requests of a release whose plan has a shadow can be copied, with the
+// lines to add, by what it prints of itself: the command that tests it is run with -T in place of -t. Where there is none such,
+// or it fails, nothing is known to be lacking.
+func (r *Router) Lacks(ctx context.Context, release string, plan strategy.Plan) (string, error) {
+	if plan.Shadow == nil || r.options.Copies == "" {
+		return "", nil
 	}
+	return r.lacksIncludes(ctx, release), nil
+}
+
+// lacksIncludes is the same, for when copies are known to be wanted.
+func (r *Router) lacksIncludes(ctx context.Context, release string) string {
 	at := slices.Index(r.options.Test, "-t")
 	if at < 0 {
-		return nil
+		return ""
 	}
 	command := slices.Clone(r.options.Test)
 	command[at] = "-T"
 	said, err := output(ctx, command)
 	if err != nil {
-		return nil
+		return ""
 	}
 	loads := map[string]bool{}
 	for line := range strings.Lines(string(said)) {
@@ -37,16 +42,21 @@ func (r *Router) Missing(ctx context.Context, release string) (words []string) {
 		}
 	}
 	if len(loads) == 0 {
-		return nil
+		return ""
 	}
 	mirror, copied := beside(r.options.File, release)
+	where := "its location that passes requests to " + Variable(release) + " on"
+	var add []string
 	if !includes(loads, mirror) {
-		words = append(words, fmt.Sprintf("add `include %s;` to the location of NGINX that passes requests to %s on", mirror, Variable(release)))
+		add, where = append(add, fmt.Sprintf("`include %s;` to %s", mirror, where)), "it"
 	}
 	if !includes(loads, copied) {
-		words = append(words, fmt.Sprintf("add `location = %s%s { include %s; }` to the same server", mirrored, release, copied))
+		add = append(add, fmt.Sprintf("`location = %s%s { include %s; }` beside %s", mirrored, release, copied, where))
 	}
-	return words
+	if len(add) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("NGINX cannot copy requests of %q: add %s", release, strings.Join(add, ", and "))
 }
 
 // includes tells whether a file is among these, under whatever name.
