@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/drover-dev/drover/strategy"
 )
@@ -72,20 +73,31 @@ func (t Traffic) arrivals(p strategy.Plan, live int) []strategy.Weight {
 }
 
 // served is what Git asks for, refused where what runs takes its traffic by another service: its allocations would get no
-// requests beside the new ones.
+// requests beside the new ones. Where the new ones have that service too, they take theirs by it until they are stable.
 func served(d *strategy.Desired, r strategy.Rollout, c strategy.ClusterState) *strategy.Desired {
 	if d == nil || d.Service == "" || d.Revision == r.Stable.Revision {
 		return d
 	}
-	problem := ""
-	switch now := r.Canary.Service; {
-	case r.AtRest() && c.Exists && !c.Stopped && c.Services != nil && !slices.Contains(c.Services, d.Service):
-		problem = fmt.Sprintf("what runs has no service %q, so its allocations would get no requests beside the new ones: give the job both services in a release of its own, and have the next one name %[1]q by traffic { service = … }", d.Service)
-	case !r.AtRest() && d.Revision != r.Canary.Revision && now != "" && now != d.Service:
+	now, problem := r.Canary.Service, ""
+	switch {
+	case !r.AtRest():
+		if d.Revision == r.Canary.Revision || now == "" || now == d.Service {
+			return d
+		}
 		problem = fmt.Sprintf("it takes its traffic by the service %q, and what is under way by %q: it is begun when that has ended", d.Service, now)
-	}
-	if problem == "" {
+	case !c.Exists || c.Stopped || c.Services == nil || slices.Contains(c.Services, d.Service):
 		return d
+	default:
+		if _, both := d.Job.Serving(now); both && slices.Contains(c.Services, now) {
+			shared := *d
+			shared.Service = now
+			return &shared
+		}
+		its := "its own"
+		if now != "" {
+			its = strconv.Quote(now)
+		}
+		problem = fmt.Sprintf("what runs has no service %q, so its allocations would get no requests beside the new ones: keep %s in the job for one release more, beside that", d.Service, its)
 	}
 	refused := *d
 	refused.Refusals = append(slices.Clip(d.Refusals), problem)

@@ -77,4 +77,7 @@ func TestRestFollowsTheRouterThatGitNamedLast(t *testing.T) {
 		}
 		o.Desired, o.GitProblem = nil, "release.hcl does not parse"
 	}
+	if r.Phase, r.Canary.Router = strategy.Stepping, "old"; r.RouterOf(w.observe().Desired) != "old" {
+		t.Error("a rollout under way goes on by another router")
+	}
 }
