@@ -323,3 +323,21 @@ func TestHAProxyTakesNoCommands(t *testing.T) {
 		}
 	}
 }
+
+// TestHAProxyBackendOfAnother: a release without a route does not take the backend that another one has by its route.
+func TestHAProxyBackendOfAnother(t *testing.T) {
+	t.Parallel()
+	c := newHAProxyCase(t, "")
+	router, err := haproxy.New(haproxy.Options{Name: "edge", Sockets: []string{c.program.api}, Backends: map[string]string{"basket": "shop"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	split := c.split(strategy.Percent(50))
+	if err := router.Apply(t.Context(), split); err == nil || !strings.Contains(err.Error(), `its backend "shop" is that of release "basket"`) {
+		t.Errorf("error %v", err)
+	}
+	split.Release = "basket"
+	if err := router.Apply(t.Context(), split); err != nil {
+		t.Error(err)
+	}
+}

@@ -24,6 +24,11 @@ func (r *Router) Apply(ctx context.Context, split strategy.Split) error {
 			return fmt.Errorf("set the split of %q on router %q: %q at %q is no allocation and address", split.Release, r.name, e.Alloc, e.Address)
 		}
 	}
+	for other, backend := range r.backends {
+		if other != split.Release && backend == r.backend(split.Release) {
+			return fmt.Errorf("set the split of %q on router %q: its backend %q is that of release %q: give it a route with a backend of its own", split.Release, r.name, backend, other)
+		}
+	}
 	before, known, err := r.remembers(split.Release)
 	if err != nil {
 		known = false // It is written anew.
