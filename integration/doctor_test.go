@@ -44,6 +44,15 @@ func TestDoctorNamesWhatATokenMayNot(t *testing.T) {
 		code, out, said := command(t, "doctor", "-config", config)
 		return code, out + said
 	}
+	open := filepath.Join(dir, "open.hcl")
+	if err := os.WriteFile(open, fmt.Appendf(nil, "git {\n  url = %q\n}\n\nnomad {\n  address = %q\n}\n", filepath.Join(dir, "shop.git"), agent.Address), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, said := command(t, "doctor", "-config", open); code != 0 || !strings.Contains(out, "warning  nomad token: ACLs are off") ||
+		!strings.Contains(out, "ok       promote-deployment in namespace default: may") {
+		t.Errorf("without ACLs the exit code is %d, and it does not say that they are off:\n%s%s", code, out, said)
+	}
+
 	code, out := examine(string(policy))
 	for _, part := range []string{"ok       nomad token: it has the policies drover", "ok       register-job in namespace default: may", "ok       alloc-lifecycle in namespace default: may", "ok       ledger: 0 records can be read"} {
 		if !strings.Contains(out, part) {

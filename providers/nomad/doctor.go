@@ -97,13 +97,16 @@ func atLeast(version, least string) bool {
 	return slices.Compare(numbers(version), numbers(least)) >= 0
 }
 
+// aclsDisabled is the accessor of the token that everybody has while ACLs are off. An older Nomad refuses to show any.
+const aclsDisabled = "acls-disabled"
+
 // letIn tells whether the token is known, and reads what its policies let it do.
 func (e *examination) letIn(ctx context.Context) bool {
 	const what = "nomad token"
 	stubs, _, err := e.client.ACLPolicies().Self(query(ctx, ""))
 	self, _, selfErr := e.client.ACLTokens().Self(query(ctx, ""))
 	switch {
-	case statusOf(selfErr) == http.StatusBadRequest && strings.Contains(bodyOf(selfErr), "ACL support disabled"):
+	case selfErr == nil && self.AccessorID == aclsDisabled, strings.Contains(bodyOf(selfErr), "ACL support disabled"):
 		e.say(what, strategy.CheckupDoubt, "ACLs are off: everybody may do everything", "Switch them on, and give Drover the policy of examples/nomad/drover.policy.hcl.")
 		e.may = func(string, string) bool { return true }
 		return true
