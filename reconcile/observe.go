@@ -34,13 +34,8 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Ti
 	r := t.record.Rollout
 	o := strategy.Observation{Unchanged: t.unchanged, Smoke: t.smoke, Forced: l.forced(), GitAway: l.gitAway, Prune: l.opts.Prune && l.intent.gone(name)}
 	o.Desired, o.GitProblem = l.intent.desired(name)
-	job, service := r.Job, r.Canary.Service
-	if d := o.Desired; d != nil && r.AtRest() {
-		job = d.Job.Ref
-		if service == "" || d.Revision == r.Stable.Revision {
-			service = d.Service // Another one is that of a rollout that is still to begin.
-		}
-	}
+	job, service := r.Subject(o.Desired)
+	o.Job = job
 	if job == (strategy.JobRef{}) {
 		o.Cluster = &strategy.ClusterState{} // It never ran, and which job is meant cannot be said: nothing to look at.
 		return o

@@ -165,7 +165,7 @@ func (l *Loop) foresee(ctx context.Context, r strategy.Rollout, o strategy.Obser
 		p.Problem = o.GitProblem
 	case o.Cluster == nil:
 		p.Problem = o.ClusterProblem
-	case len(o.Desired.Refusals) > 0:
+	case len(o.Desired.Refusals) > 0, p.Reason.Code == strategy.Refused:
 		p.Problem = p.Reason.Text
 	}
 	return p

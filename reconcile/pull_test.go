@@ -225,6 +225,14 @@ func TestPlanComparesWithWhatIsLive(t *testing.T) {
 		"another condemned one": {
 			providertest.Files{releasePath(checkout): releaseText(checkout, "1.2.0", "  attempt = 2\n")}, "success: checkout-api 1.0.0 -> 1.2.0", "| checkout-api | 1.0.0 → 1.2.0 (attempt 2) |",
 		},
+		"another job": {
+			providertest.Files{jobspecPath(checkout): strings.Replace(jobspec(t, checkout), `job "checkout-api"`, `job "checkout"`, 1)},
+			"failure: releases/checkout-api/release.hcl:1: Git names job default/checkout, but default/checkout-api runs", "",
+		},
+		"another service": {
+			providertest.Files{jobspecPath(checkout): strings.Replace(jobspec(t, checkout), `= "checkout-api"`, `= "checkout"`, 1)},
+			`failure: releases/checkout-api/release.hcl:1: 1.2.0 cannot be released: what runs has no service "checkout"`, "",
+		},
 		"what is live, by other gates": {
 			providertest.Files{releasePath(checkout): releaseText(checkout, "1.0.0", "  max_duration = \"3h\"\n")}, "success: checkout-api 1.0.0, no rollout", "checkout-api runs already as it asks",
 		},

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -281,9 +282,9 @@ func (l *Loop) ask(ctx context.Context, plan *pullPlan, c *pullChange, now time.
 		wrong(c.to.Source.Path, 1, err.Error())
 		return Preview{}, false
 	}
-	var state strategy.ClusterState
+	r, state := c.stand, strategy.ClusterState{}
 	if err == nil {
-		state, err = l.opts.Cluster.Observe(ctx, d.Job.Ref, d.Service)
+		r, state, err = l.found(ctx, c.stand, d)
 	}
 	if err != nil { // What it says may name what is ours alone.
 		plan.unread, plan.away = "Nomad could not be asked about the jobspecs", true
@@ -296,8 +297,8 @@ func (l *Loop) ask(ctx context.Context, plan *pullPlan, c *pullChange, now time.
 	if other := l.ownerOf(d.Job.Ref, c.release); other != "" {
 		wrong(c.to.Path, c.to.Line, fmt.Sprintf("its job %s is that of release %q", d.Job.Ref.ID, other))
 	}
-	r, cluster := c.stand.AsEnded(&state)
-	o := strategy.Observation{Desired: d, Cluster: cluster}
+	r, cluster := r.AsEnded(&state)
+	o := strategy.Observation{Desired: served(d, r, state), Cluster: cluster}
 	if owner := state.Marker.Instance; owner != "" && owner != l.opts.Instance {
 		o.Owner = owner
 	}
@@ -314,9 +315,24 @@ func (l *Loop) ask(ctx context.Context, plan *pullPlan, c *pullChange, now time.
 	return preview, true
 }
 
+// found is what a release would find if it were asked for: the job that runs of it, be it another one, or what there is of the
+// one that is asked for.
+func (l *Loop) found(ctx context.Context, r strategy.Rollout, d *strategy.Desired) (strategy.Rollout, strategy.ClusterState, error) {
+	job, service := r.Job, cmp.Or(r.Canary.Service, d.Service)
+	if job != (strategy.JobRef{}) && job != d.Job.Ref {
+		state, err := l.opts.Cluster.Observe(ctx, job, service)
+		if err != nil || (state.Exists && !state.Stopped) {
+			return r, state, err
+		}
+		r, service = strategy.Rollout{Release: r.Release}, d.Service
+	}
+	state, err := l.opts.Cluster.Observe(ctx, d.Job.Ref, service)
+	return r, state, err
+}
+
 // refused tells whether merging would begin nothing, because of what was before.
 func refused(p Preview) bool {
-	return slices.Contains([]strategy.ReasonCode{strategy.AlreadyCondemned, strategy.AlreadyParked, strategy.OtherInstance}, p.Reason.Code)
+	return slices.Contains([]strategy.ReasonCode{strategy.AlreadyCondemned, strategy.AlreadyParked, strategy.OtherInstance, strategy.Refused}, p.Reason.Code)
 }
 
 // isAskedFor tells whether the branch asks for that revision already.

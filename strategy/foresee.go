@@ -116,7 +116,7 @@ func (r Rollout) AsEnded(c *ClusterState) (Rollout, *ClusterState) {
 	}
 	ended := r.clone()
 	ended.Phase, ended.Hold, ended.Ending, ended.Outbox, ended.ID = Resting, nil, nil, nil, ""
-	ended.Canary, ended.Weight, ended.Step, ended.Verdicts, ended.Evidence = Trial{}, 0, 0, nil, Evidence{}
+	ended.Canary, ended.Weight, ended.Step, ended.Verdicts, ended.Evidence = Trial{Service: r.Canary.Service}, 0, 0, nil, Evidence{}
 	if r.Stable.Revision.IsZero() {
 		return ended, &ClusterState{} // A first release that is taken back leaves nothing.
 	}

@@ -14,6 +14,7 @@ type Observation struct {
 	// GitAway is why what Git asks for now is not known, though it is known what it asked for before; nil when it is.
 	GitAway *Reason
 
+	Job            JobRef // that Cluster is of; zero is the rollout's
 	Cluster        *ClusterState
 	ClusterProblem string
 	ClusterDenied  bool // Nomad answers, and rejects our credentials

@@ -15,8 +15,11 @@ func (m *machine) resting() Reason {
 	if m.o.Owner != "" {
 		return Reason{Code: OtherInstance, Text: fmt.Sprintf("the job belongs to another instance of Drover, %q: remove the release from one of the two repositories", m.o.Owner)}
 	}
-	m.adopt()
 	d := m.o.Desired
+	if m.looksElsewhere() {
+		return waiting("waiting for a look at job %s", m.Job)
+	}
+	m.adopt()
 	if d != nil { // It may be unreadable the next time.
 		m.Canary.Router = d.Release.Traffic.Router
 		if d.Revision == m.Stable.Revision && d.Service != "" {
@@ -27,6 +30,8 @@ func (m *machine) resting() Reason {
 	switch {
 	case d == nil:
 		return m.dropped()
+	case d.Job.Ref != m.Job:
+		return m.anotherJob(d)
 	case !c.Exists || c.Stopped:
 		return m.restWithoutJob(d)
 	case m.strayCanaries():
@@ -115,6 +120,18 @@ func (m *machine) dropped() Reason {
 		return Reason{Code: NothingAsked, Text: m.o.GitProblem + ": what runs was not registered by Drover, so it is not pruned"}
 	}
 	return Reason{Code: Pruned, Text: m.o.GitProblem + ": the job is stopped"}
+}
+
+// anotherJob leaves a job that runs where it is, with its traffic, though Git names another one: Drover moves one job from
+// version to version, and what would run beside it is a release of its own. A job that does not run is left for it.
+func (m *machine) anotherJob(d *Desired) Reason {
+	if c := m.o.Cluster; c.Exists && !c.Stopped {
+		return Reason{Code: Refused, Text: fmt.Sprintf("Git names job %s, but %s runs: give %s a release of its own, or stop %s first", d.Job.Ref, m.Job, d.Job.Ref.ID, m.Job.ID)}
+	}
+	why := waiting("%s does not run any more: looking at job %s, which Git names", m.Job, d.Job.Ref)
+	m.Job, m.Stable, m.Counts, m.Promoted = d.Job.Ref, Installed{}, nil, nil
+	m.Canary, m.Placed, m.Registered = Trial{Commit: m.Canary.Commit}, 0, false
+	return why
 }
 
 // moveText says what a rollout changes.

@@ -75,13 +75,29 @@ func (m *machine) regardUsers(s *Split) {
 }
 
 func (m *machine) service() string {
-	if m.Canary.Service != "" {
-		return m.Canary.Service
+	_, service := m.Subject(m.o.Desired)
+	return service
+}
+
+// Subject is the job that a look at the release is about, and the service of it that takes the traffic: those of what runs.
+// What Git names counts where nothing is known yet; another service, once what runs is what Git asks for.
+func (r Rollout) Subject(d *Desired) (job JobRef, service string) {
+	job, service = r.Job, r.Canary.Service
+	if d == nil || !r.AtRest() {
+		return job, service
 	}
-	if m.o.Desired != nil {
-		return m.o.Desired.Service
+	if job == (JobRef{}) {
+		job = d.Job.Ref
 	}
-	return ""
+	if d.Job.Ref == job && d.Service != "" && (service == "" || d.Revision == r.Stable.Revision) {
+		service = d.Service
+	}
+	return job, service
+}
+
+// looksElsewhere tells whether what was read is of another job than the release is of by now.
+func (m *machine) looksElsewhere() bool {
+	return m.o.Job != (JobRef{}) && m.Job != (JobRef{}) && m.o.Job != m.Job
 }
 
 // RouterOf is the router that divides the traffic of the release: that of the rollout under way, else the one that Git

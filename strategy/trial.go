@@ -28,6 +28,8 @@ func (m *machine) gitMoved() (Reason, bool) {
 // withdrawn ends a rollout when Git asks for the stable revision, or for one that cannot be released.
 func (m *machine) withdrawn(d *Desired) (Reason, bool) {
 	switch {
+	case d.Job.Ref != m.Job:
+		return m.abort(OutcomeWithdrawn, Reason{Code: Refused, Text: fmt.Sprintf("Git names job %s at %s, and no longer %s", d.Job.Ref, d.Commit.Short(), m.Job)}), true
 	case d.Revision == m.Stable.Revision, d.Revision.SameSpec(m.Stable.Revision):
 		return m.abort(OutcomeWithdrawn, Reason{Code: RevertedInGit, Text: fmt.Sprintf("Git asks for %s again, at %s", d.Revision, d.Commit.Short())}), true
 	case m.IsCondemned(d.Revision):
