@@ -40,8 +40,9 @@ type intent struct {
 type ask struct {
 	key     string // of the content it was resolved from
 	desired *strategy.Desired
-	problem string   // why desired is nil
-	files   []string // that the release names, also when it cannot be resolved
+	problem string          // why desired is nil
+	job     strategy.JobRef // zero while that is not known
+	files   []string        // that the release names, also when it cannot be resolved
 }
 
 func newIntent(opts Options) *intent {
@@ -72,10 +73,13 @@ func (i *intent) key(name string) string {
 	} else if ok {
 		return a.key + i.forced
 	}
-	if i.hasGone(name) {
-		return "gone"
+	switch {
+	case !i.hasGone(name):
+		return "absent"
+	case i.isUnsure():
+		return "gone, or under another name"
 	}
-	return "absent"
+	return "gone"
 }
 
 // force says that the head was forced; "" that it was not.
@@ -97,6 +101,28 @@ func (i *intent) hasGone(name string) bool {
 	_, asked := i.asked[name]
 	nameless := slices.ContainsFunc(i.mistakes, func(m strategy.Mistake) bool { return m.Release == "" })
 	return !asked && !nameless && i.complete && i.head.SHA != ""
+}
+
+// isUnsure tells, with the lock held, whether the job of any release is not known.
+func (i *intent) isUnsure() bool {
+	for _, a := range i.asked {
+		if a.job == (strategy.JobRef{}) {
+			return true
+		}
+	}
+	return false
+}
+
+// heir is the release that a job is of now; "" when there is none. It is not sure while the job of any release is not known.
+func (i *intent) heir(job strategy.JobRef) (release string, sure bool) {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	for name, a := range i.asked {
+		if a.job == job {
+			return name, true
+		}
+	}
+	return "", !i.isUnsure()
 }
 
 // refresh reads the head. When it did not move and everything was resolved before, nothing else is asked.
@@ -193,7 +219,7 @@ func (i *intent) ask(ctx context.Context, key string, r strategy.Release) ask {
 	case err != nil:
 		return ask{files: r.Files, problem: "Nomad could not be asked what the jobspec says: " + err.Error()} // No key: asked again in the next pass.
 	}
-	return ask{key: key, desired: d, files: r.Files}
+	return ask{key: key, desired: d, job: d.Job.Ref, files: r.Files}
 }
 
 // contentKey identifies everything that a release says, also by its policy.

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -32,8 +33,18 @@ func (k *known) after(actions []strategy.Action) {
 // Nomad is asked only for what is not known already, and what it says is known then.
 func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Time) strategy.Observation {
 	r := t.record.Rollout
-	o := strategy.Observation{Unchanged: t.unchanged, Smoke: t.smoke, Forced: l.forced(), GitAway: l.gitAway, Prune: l.opts.Prune && l.intent.gone(name)}
+	o := strategy.Observation{Unchanged: t.unchanged, Smoke: t.smoke, Forced: l.forced(), GitAway: l.gitAway}
 	o.Desired, o.GitProblem = l.intent.desired(name)
+	if l.intent.gone(name) {
+		heir, sure := l.intent.heir(r.Job)
+		o.Heir, o.Prune = heir, l.opts.Prune && sure && heir == ""
+		switch {
+		case heir != "":
+			o.GitProblem += fmt.Sprintf(", and its job is that of release %q", heir)
+		case l.opts.Prune && !sure:
+			o.GitProblem += ", though its job may be that of another one that cannot be read"
+		}
+	}
 	job, service := r.Subject(o.Desired)
 	o.Job = job
 	if job == (strategy.JobRef{}) {

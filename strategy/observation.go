@@ -9,6 +9,7 @@ import (
 // problem beside it: absence is never taken for "nothing there".
 type Observation struct {
 	Desired    *Desired // what Git asks for; nil when it asks for nothing that can be read
+	Heir       string   // the release that the job is of now, where this one is gone from Git; "" for none
 	GitProblem string   // why Desired is nil: "deleted from Git", or the first mistake in its file
 
 	// GitAway is why what Git asks for now is not known, though it is known what it asked for before; nil when it is.

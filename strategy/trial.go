@@ -182,6 +182,9 @@ func (m *machine) foreign() (Reason, bool) {
 		return Reason{}, false
 	}
 	m.shut()
+	if m.o.Heir != "" {
+		return m.park(NothingAsked, fmt.Sprintf("the job is that of release %q now", m.o.Heir)), true
+	}
 	if d := m.o.Desired; d != nil && m.asked(CommandRetry) {
 		if why, underWay := m.takeOver(); underWay {
 			// The command is gone with this look: at rest it is Git that asks for what begins when theirs has ended.
