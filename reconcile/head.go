@@ -52,11 +52,47 @@ func (l *Loop) seeHead(ctx context.Context) error {
 		l.intent.force(heads.Forced)
 		l.Touch(strategy.JobRef{}) // What waited for this is looked at again.
 	}
-	next, err := follow(ctx, ancestry, l.heads, l.intent.now().SHA)
+	now := l.intent.now().SHA
+	next, err := follow(ctx, ancestry, l.heads, now)
 	if err != nil {
 		return err
 	}
+	if l.heads.Forced != "" && next.Forced == "" {
+		// What Drover writes on top of a forced head is no person's word for it.
+		own, err := l.isOwnSince(ctx, now, l.heads.Forced)
+		if err != nil {
+			return err
+		}
+		if own {
+			next = strategy.Heads{Accepted: l.heads.Accepted, Forced: now}
+		}
+	}
 	return l.storeHeads(ctx, next)
+}
+
+// isOwnSince tells whether all that was committed since a head are Drover's own reverts.
+func (l *Loop) isOwnSince(ctx context.Context, now, since string) (bool, error) {
+	messages, can := l.opts.Repository.(Messages)
+	if !can || now == since {
+		return false, nil
+	}
+	log, err := l.opts.Repository.Log(ctx, now, historyDepth)
+	if err != nil {
+		return false, fmt.Errorf("read what was committed since %.7s: %w", since, err)
+	}
+	for _, commit := range log {
+		if commit.SHA == since {
+			return true, nil
+		}
+		message, err := messages.Message(ctx, commit.SHA)
+		if err != nil {
+			return false, fmt.Errorf("read what %s says: %w", commit.Short(), err)
+		}
+		if trailer(message, trailerFailed) == "" {
+			return false, nil
+		}
+	}
+	return false, nil
 }
 
 // peekHead takes in the head of the branch for a preview: nothing is stored.
@@ -77,18 +113,21 @@ func (l *Loop) peekHead(ctx context.Context) error {
 	return nil
 }
 
-// forced is the head that asks for nothing that may begin; "" when it may. What was not compared may not.
-func (l *Loop) forced() string {
-	if !l.headsKnown() {
-		return l.intent.now().SHA
+// headSeen puts into the observation whether the head may ask for anything new. One that was not compared with the one seen
+// last may not, as long as that lasts: a revert reads the repository too, beside the passes.
+func (l *Loop) headSeen(o *strategy.Observation) {
+	if o.Forced = l.heads.Forced; l.isCompared() {
+		return
 	}
-	return l.heads.Forced
+	o.Forced = l.intent.now().SHA
+	o.Wait = &strategy.Reason{Code: strategy.Waiting, Text: "the head of the branch was not compared yet with the one seen last"}
 }
 
-// headsKnown tells whether the head was compared with the one seen last, or never will be.
-func (l *Loop) headsKnown() bool {
+// isCompared tells whether the head was compared with the one seen last, or never will be.
+func (l *Loop) isCompared() bool {
 	_, can := l.opts.Repository.(Ancestry)
-	return l.headsRead || !can || l.opts.Bookmark == nil
+	now := l.intent.now().SHA
+	return !can || l.opts.Bookmark == nil || (l.headsRead && (now == l.heads.Accepted || now == l.heads.Forced))
 }
 
 // acceptHead takes the head as it is, when a person asks for that.

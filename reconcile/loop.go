@@ -157,6 +157,10 @@ func (l *Loop) pass(ctx context.Context, now time.Time, whole bool) (moving []st
 		} else {
 			l.pollAt = now.Add(l.opts.Poll)
 		}
+	} else if !l.isCompared() { // A revert has read the repository, or the last try failed.
+		if err := l.seeHead(ctx); err != nil {
+			failures = append(failures, err)
+		}
 	}
 	l.acceptHead(ctx)
 	for _, name := range l.intent.names() {

@@ -33,8 +33,9 @@ func (k *known) after(actions []strategy.Action) {
 // Nomad is asked only for what is not known already, and what it says is known then.
 func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Time) strategy.Observation {
 	r := t.record.Rollout
-	o := strategy.Observation{Unchanged: t.unchanged, Smoke: t.smoke, Forced: l.forced(), GitAway: l.gitAway}
+	o := strategy.Observation{Unchanged: t.unchanged, Smoke: t.smoke, GitAway: l.gitAway}
 	o.Desired, o.GitProblem = l.intent.desired(name)
+	l.headSeen(&o) // After it was read what Git asks for: that may move meanwhile.
 	if l.intent.gone(name) {
 		heir, sure := l.intent.heir(r.Job)
 		o.Heir, o.Prune = heir, l.opts.Prune && sure && heir == ""

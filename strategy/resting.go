@@ -97,6 +97,8 @@ func (m *machine) start(d *Desired) Reason {
 // mayNotBegin says why a rollout that Git asks for waits for something else than the cluster.
 func (m *machine) mayNotBegin(d *Desired) (Reason, bool) {
 	switch {
+	case m.o.Wait != nil && m.o.Wait.Code == Waiting:
+		return *m.o.Wait, true
 	case m.o.Forced != "":
 		return Reason{Code: ForcedHead, Text: fmt.Sprintf("%s is not begun: the branch was force-pushed to %.7s. Commit on top of it, or run drover accept-head", d.Revision, m.o.Forced)}, true
 	case m.o.GitAway != nil:
