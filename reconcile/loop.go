@@ -335,7 +335,7 @@ func (l *Loop) store(ctx context.Context, t *tracked, now time.Time) error {
 	// What a release rests on is read by people for a long time.
 	restsAnew := !r.InMotion() && (r.Reason.Code != t.stored.Reason.Code ||
 		(r.Reason.Code == strategy.LimitReached && r.Reason.Text != t.stored.Reason.Text)) // It waits for others, or for a person.
-	if !r.Differs(t.stored) && !baseline && !suspects && !restsAnew && (!r.InMotion() || now.Sub(t.storedAt) < saveEvery) {
+	if !r.Differs(t.stored) && !baseline && !suspects && !restsAnew && (!r.InMotion() || within(now, t.storedAt, saveEvery)) {
 		return nil
 	}
 	index, err := l.opts.Ledger.Store(ctx, strategy.Record{Rollout: r.Within(recordLimit, recordSize), Index: t.record.Index})

@@ -86,7 +86,7 @@ func (l *Loop) patrol(ctx context.Context, now time.Time) map[string]bool {
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	for name, t := range l.releases {
-		if !t.patrolled() || now.Sub(t.split.patrolled) < patrolEvery {
+		if !t.patrolled() || within(now, t.split.patrolled, patrolEvery) {
 			continue
 		}
 		t.split.patrolled = now
@@ -104,12 +104,17 @@ func (l *Loop) patrol(ctx context.Context, now time.Time) map[string]bool {
 	return disturbed
 }
 
+// within tells whether something was done so short a time ago. The clock may go back: then it was not.
+func within(now, then time.Time, d time.Duration) bool {
+	return !now.Before(then) && now.Sub(then) < d
+}
+
 // patrolled tells whether a release is one of those that are patrolled.
 func (t *tracked) patrolled() bool { return t.restingOn != "" && t.split.static }
 
 // keeps tells whether nothing is to be done for a release that rests.
 func (l *Loop) keeps(ctx context.Context, t *tracked, now time.Time) bool {
-	if t.split.unready || now.Sub(t.split.looked) >= lookEvery {
+	if t.split.unready || !within(now, t.split.looked, lookEvery) {
 		return false
 	}
 	d, _ := l.intent.desired(t.record.Rollout.Release)
