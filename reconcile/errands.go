@@ -96,6 +96,14 @@ func (e *errands) put(release string, r strategy.Rollout) {
 	}
 }
 
+// forget leaves what is to be said to the records, which are read again. What was done stays to be recorded.
+func (e *errands) forget() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	clear(e.queues)
+	clear(e.incidents)
+}
+
 // concerns tells whether the failure of a commit concerns another release than the one given, which has no better version
 // yet.
 func (e *errands) concerns(commit, but string) bool {

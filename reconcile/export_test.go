@@ -10,6 +10,9 @@ import (
 // IsAsked tells whether a command for a release waits for a pass.
 func (l *Loop) IsAsked(release string) bool { return l.isAsked(release) }
 
+// LeadAnew is what Run begins with.
+func (l *Loop) LeadAnew() { l.leadAnew() }
+
 // Complainer says in a log what passes end with, as Run does.
 func Complainer(log *slog.Logger) func(err error, now time.Time) {
 	c := &complaint{}

@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -225,6 +226,30 @@ func TestRevertLosesTheRaceAgainAndAgain(t *testing.T) {
 	}
 	if got := w.repo.content("notes.md"); got != "xxxxxxx" {
 		t.Errorf("notes.md is %q, want all of the others' commits", got)
+	}
+}
+
+// TestRevertOfAnEarlierLead: what another Drover has reverted while it led is not reverted by one that leads again, though a
+// person has asked for it anew since.
+func TestRevertOfAnEarlierLead(t *testing.T) {
+	w := condemned(t)
+	w.release(checkout, "1.2.0")
+	if err := w.until(time.Minute, func() bool { return w.rollout(checkout).Phase == strategy.Stepping }); err != nil {
+		t.Fatal(err)
+	}
+	w.repo.away = errors.New("no answer")
+	if err := w.until(2*time.Minute, func() bool { r := w.rollout(checkout); return r.AtRest() && len(r.Outbox) > 0 }); err != nil {
+		t.Fatal(err)
+	}
+	earlier := w.loop
+	w.restart()
+	w.repo.away = nil
+	w.rolledBack(t)
+	w.release(checkout, "1.2.0")
+	earlier.LeadAnew()
+	earlier.Deliver(t.Context(), w.now.Add(time.Hour))
+	if n := len(w.repo.drover); n != 1 {
+		t.Errorf("%d reverts were pushed, want 1", n)
 	}
 }
 

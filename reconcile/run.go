@@ -24,8 +24,7 @@ const (
 // whenever Nomad says that a job in motion changed, which alone is looked at then. It returns when everything it started
 // has ended.
 func (l *Loop) Run(ctx context.Context) {
-	// Others may have led meanwhile.
-	l.loaded, l.headsRead, l.pollAt, l.releases = false, false, time.Time{}, map[string]*tracked{}
+	l.leadAnew()
 	watches := map[string]context.CancelFunc{}
 	var group sync.WaitGroup
 	defer group.Wait()
@@ -56,6 +55,12 @@ func (l *Loop) Run(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+}
+
+// leadAnew forgets what others may have changed or said while they led.
+func (l *Loop) leadAnew() {
+	l.loaded, l.headsRead, l.pollAt, l.releases = false, false, time.Time{}, map[string]*tracked{}
+	l.errands.forget()
 }
 
 // step makes one pass, a whole one when the last of those was a tick ago. It returns what is in motion, and how long there is
