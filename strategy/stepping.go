@@ -140,10 +140,11 @@ func (m *machine) canaryStaysAway() Reason {
 }
 
 func (m *machine) nextStep() Reason {
-	if m.Step+1 < len(m.Plan.Steps) {
-		if at := m.o.Desired.Release.HoldAt; at != nil && *at <= m.Plan.Steps[m.Step].Weight {
-			return m.heldByGit(*at)
-		}
+	last, present := m.Step+1 == len(m.Plan.Steps), m.Plan.Steps[m.Step].Weight
+	if at := m.o.Desired.Release.HoldAt; at != nil && *at < Full && (last || *at <= present) { // A promotion takes all traffic.
+		return m.heldByGit(present)
+	}
+	if !last {
 		m.Step++
 		m.Baked = 0
 		m.Evidence = m.Evidence.NextStep()
