@@ -266,13 +266,12 @@ func (m *machine) relabel(d *Desired) Reason {
 
 // restWithoutJob decides for a job that does not run.
 func (m *machine) restWithoutJob(d *Desired) Reason {
-	c := m.o.Cluster
 	switch {
 	case m.IsCondemned(d.Revision):
 		return Reason{Code: AlreadyCondemned, Text: fmt.Sprintf("%s was condemned (%s), and nothing runs: commit another revision, or set attempt = %d", d.Revision, m.Last.Reason.Text, d.Revision.Attempt+1)}
 	case d.Revision == m.Parked:
-		return Reason{Code: AlreadyParked, Text: fmt.Sprintf("%s was parked: %s", d.Revision, m.Last.Reason.Text)}
-	case c.Stopped && (d.Revision == m.Stable.Revision || d.Revision.SameSpec(c.Revision)) && (d.Release.Drift != DriftCorrect || m.corrected()):
+		return Reason{Code: AlreadyParked, Text: fmt.Sprintf("%s was parked, and nothing runs: %s. Another revision, a higher attempt or drover retry %s starts anew", d.Revision, m.Last.Reason.Text, m.Release)}
+	case m.staysStopped(d):
 		return Reason{Code: StoppedByPerson, Text: fmt.Sprintf("the job was stopped by a person: it stays so until Git asks for another revision than %s", d.Revision)}
 	case len(d.Refusals) > 0:
 		return Reason{Code: Refused, Text: fmt.Sprintf("%s cannot be released: %s", d.Revision, strings.Join(d.Refusals, "; "))}
@@ -286,4 +285,20 @@ func (m *machine) restWithoutJob(d *Desired) Reason {
 	}
 	m.Stable, m.Counts = Installed{}, d.Job.counts()
 	return m.begin(First, d, why)
+}
+
+// staysStopped tells whether a person stopped what Git still asks for. What Drover stopped itself, after a first release that
+// failed, is started when Git or a person asks for it again.
+func (m *machine) staysStopped(d *Desired) bool {
+	c := m.o.Cluster
+	stopped := m.Last.Kind != OutcomePromoted && m.Last.Revision == d.Revision // By us, or the person who says retry knows.
+	byUs := stopped && (m.Last.Reason.Code != StoppedByPerson || m.asked(CommandRetry))
+	same := d.Revision.SameSpec(c.Revision) && d.Revision.Attempt <= max(c.Revision.Attempt, 1)
+	switch {
+	case !c.Stopped, d.Release.Drift == DriftCorrect && !m.corrected():
+		return false
+	case m.Stable.Revision.IsZero() && byUs:
+		return false
+	}
+	return d.Revision == m.Stable.Revision || same
 }
