@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/drover-dev/drover/strategy"
@@ -18,6 +19,12 @@ func (l *Loop) perform(ctx context.Context, t *tracked, actions []strategy.Actio
 			continue // Beside the passes: see errands.
 		}
 		err := l.act(ctx, t, a)
+		if a.Kind != strategy.ActSetSplit {
+			t.actProblem = ""
+			if err != nil {
+				t.actProblem = cause(err)
+			}
+		}
 		switch {
 		case err == nil:
 			l.metrics.actions.WithLabelValues(string(a.Kind), "ok").Inc()
@@ -31,6 +38,17 @@ func (l *Loop) perform(ctx context.Context, t *tracked, actions []strategy.Actio
 		}
 	}
 	return refused
+}
+
+// cause is the end of an error's text: what was being tried is said beside it.
+func cause(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil || !strings.HasSuffix(err.Error(), inner.Error()) {
+			return err.Error()
+		}
+		err = inner
+	}
 }
 
 func (l *Loop) act(ctx context.Context, t *tracked, a strategy.Action) error {

@@ -106,12 +106,14 @@ type tracked struct {
 	stored    strategy.Rollout // as it is in the ledger
 	storedAt  time.Time
 	unchanged string // the rollout that Nomad found nothing to do for
-	smoke     *strategy.SmokeResult
-	restingOn string // the content key that the release came to rest on; "" while it is in motion
-	waits     bool   // for another rollout to end
-	split     kept
-	known     known
-	attention attention
+	// actProblem is why Nomad did not do what was asked of it last; "" when it did.
+	actProblem string
+	smoke      *strategy.SmokeResult
+	restingOn  string // the content key that the release came to rest on; "" while it is in motion
+	waits      bool   // for another rollout to end
+	split      kept
+	known      known
+	attention  attention
 }
 
 // newTracked is a release that nothing is recorded of.

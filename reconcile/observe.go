@@ -33,7 +33,7 @@ func (k *known) after(actions []strategy.Action) {
 // Nomad is asked only for what is not known already, and what it says is known then.
 func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Time) strategy.Observation {
 	r := t.record.Rollout
-	o := strategy.Observation{Unchanged: t.unchanged, Smoke: t.smoke, GitAway: l.gitAway}
+	o := strategy.Observation{Unchanged: t.unchanged, ActProblem: t.actProblem, Smoke: t.smoke, GitAway: l.gitAway}
 	o.Desired, o.GitProblem = l.intent.desired(name)
 	l.headSeen(&o) // After it was read what Git asks for: that may move meanwhile.
 	if l.intent.gone(name) {

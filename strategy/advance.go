@@ -159,6 +159,15 @@ func waiting(format string, args ...any) Reason {
 	return Reason{Code: Waiting, Text: fmt.Sprintf(format, args...)}
 }
 
+// trying is waiting for what is asked of Nomad, with why it was not done when that was asked before.
+func (m *machine) trying(format string, args ...any) Reason {
+	why := waiting(format, args...)
+	if m.o.ActProblem != "" {
+		why.Text += ": " + m.o.ActProblem
+	}
+	return why
+}
+
 func (m *machine) note(why Reason) {
 	why.Text = clip(why.Text, maxLine)
 	e := Event{At: m.now, Phase: m.Phase, Weight: m.Weight, Reason: why}

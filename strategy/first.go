@@ -97,7 +97,7 @@ func (m *machine) registerFirst() Reason {
 		return m.firstDeadline(m.splitPending())
 	}
 	m.act(Action{Kind: ActRegister, Registration: m.fromGit(*d, RoleFirst)})
-	return m.firstDeadline(waiting("registering %s", m.Canary.Revision))
+	return m.firstDeadline(m.trying("registering %s", m.Canary.Revision))
 }
 
 func (m *machine) firstDeadline(why Reason) Reason {

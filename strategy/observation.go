@@ -23,6 +23,9 @@ type Observation struct {
 	// marker, and none will.
 	Unchanged string
 
+	// ActProblem is why Nomad did not do what was asked of it last; "" when it did.
+	ActProblem string
+
 	Traffic        *TrafficState
 	TrafficProblem string
 	SplitProblem   string // why the router did not take the split that was asked for last; "" when it did

@@ -69,10 +69,11 @@ func (m *machine) promote() Reason {
 		return why
 	}
 	if m.now.Sub(m.Since) > m.deadline()+m.drainLimit() {
-		return m.abort(OutcomeParked, Reason{Code: PromoteRefused, Text: "Nomad did not promote the deployment within " + m.deadline().String()})
+		why := m.trying("Nomad did not promote the deployment within %s", m.deadline())
+		return m.abort(OutcomeParked, Reason{Code: PromoteRefused, Text: why.Text})
 	}
 	m.act(Action{Kind: ActPromote, Job: m.Job, Deployment: c.Deployment.ID})
-	return waiting("promoting %s", m.Canary.Revision)
+	return m.trying("promoting %s", m.Canary.Revision)
 }
 
 // carriedInFull is all of the traffic when the canaries carry it, else nothing.

@@ -74,7 +74,7 @@ func (m *machine) putBack() (Reason, bool) {
 	switch {
 	case m.ours(RoleFirst):
 		m.act(Action{Kind: ActStop, Job: m.Job, ModifyIndex: c.ModifyIndex})
-		return waiting("stopping the job: there is no earlier version to go back to"), true
+		return m.trying("stopping the job: there is no earlier version to go back to"), true
 	case m.stranded():
 		return waiting("waiting for an allocation of %s to be ready", m.Stable.Revision), true
 	case c.Marker.Role.trial() && !c.Deployment.Promoted && c.Revision != m.Stable.Revision:
@@ -83,7 +83,7 @@ func (m *machine) putBack() (Reason, bool) {
 			Job: m.Job, Version: m.Stable.Version, ModifyIndex: c.ModifyIndex,
 			Marker: Marker{Rollout: m.ID, Revision: m.Stable.Revision, Role: RoleRestore},
 		}})
-		return waiting("registering %s again", m.Stable.Revision), true
+		return m.trying("registering %s again", m.Stable.Revision), true
 	}
 	return Reason{}, false
 }

@@ -63,7 +63,7 @@ func (m *machine) reverseOnward() Reason {
 		return why
 	}
 	m.act(Action{Kind: ActPromote, Job: m.Job, Deployment: d.ID})
-	return waiting("all traffic on %s; promoting it", m.Canary.Revision)
+	return m.reverseDeadline(m.trying("all traffic on %s; promoting it", m.Canary.Revision))
 }
 
 func (m *machine) registerReverse() Reason {
@@ -86,7 +86,7 @@ func (m *machine) registerReverse() Reason {
 			Job: m.Job, Version: m.Stable.Version, ModifyIndex: m.Base,
 			Marker: Marker{Rollout: m.ID, Revision: m.Stable.Revision, Role: RoleRestore},
 		}})
-		return m.reverseDeadline(waiting("registering %s, which serves, before %s is tried again", m.Stable.Revision, m.Canary.Revision))
+		return m.reverseDeadline(m.trying("registering %s, which serves, before %s is tried again", m.Stable.Revision, m.Canary.Revision))
 	}
 	r := &Registration{
 		Job: m.Job, Version: m.Canary.Version, ModifyIndex: m.Base, Canaries: FullCanaries,
@@ -101,7 +101,7 @@ func (m *machine) registerReverse() Reason {
 		r.Source = &source
 	}
 	m.act(Action{Kind: ActRegister, Registration: r})
-	return m.reverseDeadline(waiting("registering %s again", m.Canary.Revision))
+	return m.reverseDeadline(m.trying("registering %s again", m.Canary.Revision))
 }
 
 // reversed ends the way back well.
