@@ -54,7 +54,7 @@ func (m *machine) serves() bool {
 // promotedByHand tells whether somebody promoted what is being thrown away: only a rollout in reverse goes back from there.
 func (m *machine) promotedByHand() bool {
 	c := m.o.Cluster
-	return c.Marker.Role.trial() && c.Deployment.ID != "" && c.Deployment.Promoted && c.Revision != m.Stable.Revision
+	return c.Marker.Role.trial() && c.Deployment.ID != "" && c.Deployment.Promoted && c.Revision != m.Stable.Revision && !c.Revision.SameSpec(m.Stable.Revision)
 }
 
 // stranded tells whether the canaries are all that serves: to end them would leave nobody. A first release has nothing to go
