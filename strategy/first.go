@@ -91,7 +91,7 @@ func (m *machine) registerFirst() Reason {
 		return m.park(ForeignRegistration, "somebody else registered the job during its first release")
 	}
 	if d == nil {
-		return m.firstDeadline(m.hold(IntentUnreadable, "the release cannot be read from Git: %s", m.o.GitProblem))
+		return m.unreadable()
 	}
 	if !m.give(m.split(0, false)) {
 		return m.firstDeadline(m.splitPending())

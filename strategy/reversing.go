@@ -94,8 +94,11 @@ func (m *machine) registerReverse() Reason {
 	}
 	if m.Ending == nil {
 		d := m.o.Desired
-		if d == nil || d.Revision != m.Canary.Revision {
-			return m.reverseEnds(Reason{Code: RevertedInGit, Text: fmt.Sprintf("Git does not ask for %s any more", m.Canary.Revision)})
+		switch {
+		case d == nil:
+			return m.unreadable()
+		case d.Revision != m.Canary.Revision:
+			return m.withdraw(Reason{Code: RevertedInGit, Text: fmt.Sprintf("Git does not ask for %s any more", m.Canary.Revision)})
 		}
 		source := d.Release.Source
 		r.Source = &source

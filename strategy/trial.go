@@ -60,6 +60,22 @@ func (m *machine) park(code ReasonCode, text string) Reason {
 	return m.finish()
 }
 
+// withdraw rests at once a rollout of which nothing is registered: it begins anew when Git asks for it again.
+func (m *machine) withdraw(why Reason) Reason {
+	m.Ending = &Outcome{Kind: OutcomeWithdrawn, Revision: m.Canary.Revision, Reason: why}
+	return m.finish()
+}
+
+// unreadable waits for Git to say what is to be registered. That it does not is not the revision's fault: in the end the
+// rollout is withdrawn, and begins anew when the release can be read.
+func (m *machine) unreadable() Reason {
+	why := m.hold(IntentUnreadable, "the release cannot be read from Git: %s", m.o.GitProblem)
+	if m.now.Sub(m.Since) <= m.deadline()+m.drainLimit() {
+		return why
+	}
+	return m.abort(OutcomeWithdrawn, why)
+}
+
 // condemn ends a rollout before promotion for the revision's own fault. From here on the revision is not tried again.
 func (m *machine) condemn(why Reason) Reason {
 	m.reject(why)
