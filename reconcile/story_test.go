@@ -160,6 +160,13 @@ func stories() []story {
 			begin: releases("1.1.0"), during: inPhase(strategy.Stepping, releases("1.1.1")),
 		},
 		{
+			name: "asked for again in mid-rollout", version: "1.1.0", outcome: strategy.OutcomePromoted, stable: "1.1.0", policy: slowly,
+			during: inPhase(strategy.Stepping, func(w *world) {
+				w.repo.commit(person, "Release 1.1.0 again", map[string]string{releasePath(checkout): releaseText(checkout, "1.1.0", "  attempt = 2\n")})
+			}),
+			done: func(w *world) bool { return w.rollout(checkout).Stable.Revision.Attempt == 2 },
+		},
+		{
 			name: "withdrawn", version: "1.1.0", outcome: strategy.OutcomeWithdrawn, stable: "1.0.0", policy: slowly,
 			during: inPhase(strategy.Stepping, func(w *world) { w.repo.undo(person) }),
 		},

@@ -9,6 +9,7 @@ func (m *machine) placing() Reason {
 	if m.o.Cluster == nil {
 		return m.nomadAway()
 	}
+	m.roomMade()
 	if why, foreign := m.foreign(); foreign {
 		return why
 	}
@@ -33,7 +34,7 @@ func (m *machine) placing() Reason {
 	case !m.allReady():
 		return m.notReady()
 	case m.serving(true) == 0 && m.service() != "":
-		return m.enter(Promoting, Reason{Code: StepsDone, Text: fmt.Sprintf("the group that serves does not change in %s: no traffic to move", m.Canary.Revision)})
+		return m.withoutTraffic()
 	}
 	if why, pending := m.smoke(m.condemn); pending {
 		return m.placeDeadline(why)
@@ -45,6 +46,14 @@ func (m *machine) placing() Reason {
 		return why
 	}
 	return m.firstStep()
+}
+
+// withoutTraffic promotes what takes none.
+func (m *machine) withoutTraffic() Reason {
+	if why, stays := m.stays(); stays {
+		return why
+	}
+	return m.enter(Promoting, Reason{Code: StepsDone, Text: fmt.Sprintf("the group that serves does not change in %s: no traffic to move", m.Canary.Revision)})
 }
 
 // notReady waits for the canaries, and says so when Nomad cannot place them.
@@ -83,17 +92,44 @@ func (m *machine) placeCanaries() Reason {
 		return m.placeDeadline(why)
 	}
 	if d == nil {
-		return m.placeDeadline(m.hold(IntentUnreadable, "the release cannot be read from Git: %s", m.o.GitProblem))
+		return m.unreadable()
 	}
 	if m.promotedByHand() {
 		m.Stable = Installed{Revision: c.Revision, Version: c.Version}
+	}
+	if why, again := m.sameAgain(d); again {
+		return m.placeDeadline(why)
 	}
 	if !c.GoodTagged || c.GoodVersion != m.Stable.Version {
 		// The way back must not be forgotten by Nomad while the canaries run.
 		m.act(Action{Kind: ActMarkGood, Job: m.Job, Version: m.Stable.Version})
 	}
 	m.act(Action{Kind: ActRegister, Registration: m.fromGit(*d, RoleCanary)})
-	return m.placeDeadline(waiting("registering %s", m.Canary.Revision))
+	return m.placeDeadline(m.trying("registering %s", m.Canary.Revision))
+}
+
+// roomMade begins from the stable spec that sameAgain has put between two trials.
+func (m *machine) roomMade() {
+	if m.ours(RoleRestore) {
+		m.Stable.Version, m.Base = m.o.Cluster.Version, m.o.Cluster.ModifyIndex
+	}
+}
+
+// sameAgain makes room for another trial of a job that is on trial already: registered a second time it would be no change to
+// Nomad. The stable spec comes between the two.
+func (m *machine) sameAgain(d *Desired) (Reason, bool) {
+	c := m.o.Cluster
+	switch {
+	case c.Marker.Role.trial() && !c.Deployment.Promoted && c.Revision.SameSpec(d.Revision):
+		m.act(Action{Kind: ActRegister, Registration: &Registration{
+			Job: m.Job, Version: m.Stable.Version, ModifyIndex: c.ModifyIndex,
+			Marker: Marker{Rollout: m.ID, Revision: m.Stable.Revision, Role: RoleRestore},
+		}})
+		return m.trying("the same job is on trial: registering %s before %s is tried", m.Stable.Revision, m.Canary.Revision), true
+	case m.ours(RoleRestore) && !m.settled():
+		return waiting("%s is registered again; waiting for it to be ready before %s is tried", m.Stable.Revision, m.Canary.Revision), true
+	}
+	return Reason{}, false
 }
 
 // fromGit is the registration of the revision on trial with the spec that Git has.

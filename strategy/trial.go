@@ -14,6 +14,9 @@ func (m *machine) gitMoved() (Reason, bool) {
 	if m.o.Cluster == nil {
 		return m.nomadAway(), true
 	}
+	if m.Phase == First && m.ours(RoleFirst) && d.Revision.SameSpec(m.Canary.Revision) {
+		return m.goOnAs(d), true
+	}
 	if m.Phase != First && m.meddled() {
 		if why, underWay := m.takeOver(); underWay {
 			m.shut()
@@ -23,6 +26,15 @@ func (m *machine) gitMoved() (Reason, bool) {
 	why := Reason{Code: Superseded, Text: fmt.Sprintf("%s supersedes %s at %s", d.Revision, m.Canary.Revision, m.Weight)}
 	m.Last = Outcome{Kind: OutcomeSuperseded, Revision: m.Canary.Revision, Reason: why, At: m.now}
 	return m.begin(m.Phase.again(), d, why), true
+}
+
+// goOnAs has a first release go on under another name for the same job: registered a second time it would be no change to
+// Nomad.
+func (m *machine) goOnAs(d *Desired) Reason {
+	why := Reason{Code: Superseded, Text: fmt.Sprintf("%s supersedes %s: it is the same job, which goes on", d.Revision, m.Canary.Revision)}
+	m.tell(m.Canary.Commit.SHA, ReportError, m.ID+string(why.Code), why.Text)
+	m.Canary.Revision, m.Canary.Commit = d.Revision, d.Commit
+	return m.enter(First, why)
 }
 
 // withdrawn ends a rollout when Git asks for the stable revision, or for one that cannot be released.
