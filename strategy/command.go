@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -32,7 +33,7 @@ func (m *machine) obey() {
 			m.abort(OutcomeParked, Reason{Code: AbortedByHand, Text: "aborted by " + c.By})
 		}
 	case CommandRetry:
-		m.Parked = Revision{}
+		m.unpark(c.By)
 	case CommandApprove: // Where a step ends.
 	case CommandAcceptHead: // The caller's.
 	}
@@ -51,6 +52,14 @@ func (m *machine) resume(by string) {
 		m.note(Reason{Code: ResumedByPerson, Text: "resumed by " + by})
 	}
 	m.Paused = ""
+}
+
+// unpark has what is parked tried again, now or as soon as it may be.
+func (m *machine) unpark(by string) {
+	if !m.Parked.IsZero() {
+		m.note(Reason{Code: ResumedByPerson, Text: fmt.Sprintf("%s is to be tried again, as %s asks", m.Parked, by)})
+	}
+	m.Parked = Revision{}
 }
 
 // asked tells whether a person gives that command now.
@@ -110,8 +119,12 @@ func Unobeyed(kind CommandKind, r Rollout) string {
 			return "there is no rollout that can be aborted: " + r.standing()
 		}
 	case CommandRetry:
-		if r.Phase == Resting && r.Hold == nil {
+		switch {
+		case r.isRetried():
+		case r.AtRest():
 			return "nothing is parked: " + r.Reason.Text
+		default:
+			return "it is not tried again: " + r.standing()
 		}
 	case CommandApprove:
 		if !r.isApproved() {
@@ -157,6 +170,14 @@ func (r Rollout) isAborted() bool {
 		return r.Last.Reason.Code == AbortedByHand
 	}
 	return r.Ending != nil && r.Ending.Reason.Code == AbortedByHand
+}
+
+// isRetried tells whether a person's word had something tried again just now, or had it tried as soon as that may be.
+func (r Rollout) isRetried() bool {
+	return slices.ContainsFunc(r.Timeline, func(e Event) bool {
+		begun := []ReasonCode{Started, GoingBack, Correcting, ResumedByPerson, ForeignRegistration}
+		return e.At.Equal(r.Seen) && slices.Contains(begun, e.Reason.Code)
+	})
 }
 
 // isApproved tells whether a person's word was taken for a gate just now.

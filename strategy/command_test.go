@@ -36,8 +36,9 @@ func TestWhatBecameOfACommand(t *testing.T) {
 		obeyed bool
 	}{
 		{strategy.CommandApprove, "no gate waits for approval: canary 10%, step 1 of 1, baked 2s of 1h0m0s", false},
+		{strategy.CommandRetry, "it is not tried again: a rollout is under way: canary 10%, step 1 of 1, baked 3s of 1h0m0s", false},
 		{strategy.CommandPause, "paused by robin at 10%: drover resume web goes on", true},
-		{strategy.CommandResume, "goes on: canary 10%, step 1 of 1, baked 3s of 1h0m0s", true},
+		{strategy.CommandResume, "goes on: canary 10%, step 1 of 1, baked 4s of 1h0m0s", true},
 		{strategy.CommandAbort, "aborted by robin: all traffic goes back to a", true},
 	} {
 		if answer, obeyed := look(test.kind); answer != test.want || obeyed != test.obeyed {
