@@ -16,15 +16,8 @@ func (m *machine) resting() Reason {
 		return Reason{Code: OtherInstance, Text: fmt.Sprintf("the job belongs to another instance of Drover, %q: remove the release from one of the two repositories", m.o.Owner)}
 	}
 	d := m.o.Desired
-	if m.looksElsewhere() {
-		return waiting("waiting for a look at job %s", m.Job)
-	}
-	m.adopt()
-	if d != nil { // It may be unreadable the next time.
-		m.Canary.Router = d.Release.Traffic.Router
-		if d.Revision == m.Stable.Revision && d.Service != "" {
-			m.Canary.Service = d.Service
-		}
+	if why, unknown := m.takeStock(d); unknown {
+		return why
 	}
 	rests := m.rest()
 	switch {
@@ -52,6 +45,24 @@ func (m *machine) resting() Reason {
 		return why
 	}
 	return m.start(d)
+}
+
+// takeStock finds out what runs, and what of it takes the traffic, before anything is decided.
+func (m *machine) takeStock(d *Desired) (Reason, bool) {
+	if m.looksElsewhere() {
+		return waiting("waiting for a look at job %s", m.Job), true
+	}
+	if why, found := m.wayBackFound(); found {
+		return why, true
+	}
+	m.adopt()
+	if d != nil { // It may be unreadable the next time.
+		m.Canary.Router = d.Release.Traffic.Router
+		if d.Revision == m.Stable.Revision && d.Service != "" {
+			m.Canary.Service = d.Service
+		}
+	}
+	return Reason{}, false
 }
 
 // refuses says why what Git asks for is not tried.
@@ -151,6 +162,27 @@ func commitText(c Commit) string {
 	return fmt.Sprintf("%s %q", c.Short(), c.Subject)
 }
 
+// findsUnknown tells whether a job runs of which nothing is known.
+func (m *machine) findsUnknown() bool {
+	return m.Stable == (Installed{}) && m.o.Cluster.Exists && !m.o.Cluster.Stopped
+}
+
+// wayBackFound goes on with the way back from a failed promotion whose record was lost: the last good version is what its
+// canaries run, and what serves beside them is not.
+func (m *machine) wayBackFound() (Reason, bool) {
+	c, d := m.o.Cluster, m.o.Desired
+	if !m.findsUnknown() || d == nil || c.Marker.Role != RoleReverse || c.Deployment.Promoted || c.Deployment.Status != DeploymentRunning || !c.Revision.SameSpec(c.LastGood.Revision) {
+		return Reason{}, false
+	}
+	why := Reason{Code: GoingBack, Text: fmt.Sprintf("a way back to %s was found under way: its record was lost", c.Revision)}
+	m.Job, m.ID, m.Registered, m.Stable = d.Job.Ref, c.Marker.Rollout, true, Installed{Version: c.Version - 1}
+	m.Canary = Trial{Revision: c.Revision, Version: c.Version, Service: m.service(), Router: m.RouterOf(d)}
+	m.Plan.MaxDuration, m.Plan.Drain = d.Release.Plan.MaxDuration, d.Release.Plan.Drain
+	m.Ending = &Outcome{Kind: OutcomeWithdrawn, Reason: why}
+	m.recall()
+	return m.enter(Reversing, why), true
+}
+
 // adopt takes what runs for stable when nothing is known of the job: on first contact, and after the ledger was lost.
 // Is a rollout of ours under way then, the last good version is stable, not the one on trial.
 func (m *machine) adopt() {
@@ -158,7 +190,7 @@ func (m *machine) adopt() {
 	if m.Job == (JobRef{}) && d != nil {
 		m.Job = d.Job.Ref
 	}
-	if !m.Stable.Revision.IsZero() || m.Stable.Version != 0 || !c.Exists || c.Stopped {
+	if !m.findsUnknown() {
 		return
 	}
 	onTrial := c.Marker.Role.trial() && !c.Deployment.Promoted && c.Deployment.Status == DeploymentRunning
