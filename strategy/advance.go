@@ -194,16 +194,17 @@ func (m *machine) act(a Action) { m.actions = append(m.actions, a) }
 
 // begin starts a rollout of what Git asks for.
 func (m *machine) begin(p Phase, d *Desired, why Reason) Reason {
-	if !m.AtRest() {
-		m.tell(m.Canary.Commit.SHA, ReportError, m.ID+string(why.Code), why.Text)
-	} else {
+	if m.AtRest() {
+		m.Paused = "" // What is superseded while it is paused leaves the pause to what comes.
 		m.reportEnd()
+	} else {
+		m.tell(m.Canary.Commit.SHA, ReportError, m.ID+string(why.Code), why.Text)
 	}
 	m.ID = m.newID()
 	m.Job, m.Base = d.Job.Ref, m.o.Cluster.ModifyIndex
 	m.Canary = Trial{Revision: d.Revision, Commit: d.Commit, Service: d.Service, Router: d.Release.Traffic.Router}
 	m.Plan = d.Release.Plan
-	m.Registered, m.Placed, m.Opened, m.Step, m.Weight, m.Baked, m.Ran, m.Paused = false, 0, false, 0, 0, 0, 0, ""
+	m.Registered, m.Placed, m.Opened, m.Step, m.Weight, m.Baked, m.Ran = false, 0, false, 0, 0, 0, 0
 	m.Ending, m.Evidence, m.Verdicts, m.Timeline, m.Parked, m.Pending = nil, Evidence{}, nil, nil, Revision{}, time.Time{}
 	return m.enter(p, why)
 }

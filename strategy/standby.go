@@ -47,8 +47,8 @@ func (m *machine) standby() Reason {
 	return m.enter(Promoting, Reason{Code: StepsDone, Text: fmt.Sprintf("standby is over: promoting %s", m.Canary.Revision)})
 }
 
-// gitMovedInStandby goes back at once when Git does. Anything new waits until the promotion is done: Nomad would end the
-// canaries, which carry all traffic.
+// gitMovedInStandby goes back at once when Git does. Anything new waits until the promotion is done, also for a pause to end: Nomad
+// would end the canaries, which carry all traffic.
 func (m *machine) gitMovedInStandby() (Reason, bool) {
 	d := m.o.Desired
 	if d == nil || d.Revision == m.Canary.Revision || m.o.Forced != "" {
@@ -56,6 +56,9 @@ func (m *machine) gitMovedInStandby() (Reason, bool) {
 	}
 	if why, withdrawn := m.withdrawn(d); withdrawn {
 		return why, true
+	}
+	if m.Paused != "" {
+		return Reason{}, false // The old version stands by until a person says otherwise.
 	}
 	return m.enter(Promoting, Reason{Code: Superseded, Text: fmt.Sprintf("Git asks for %s at %s: promoting %s first", d.Revision, d.Commit.Short(), m.Canary.Revision)}), true
 }
