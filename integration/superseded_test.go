@@ -80,6 +80,46 @@ func TestSupersededInPromotion(t *testing.T) {
 	s.drover.stop()
 }
 
+// TestAskedForAgainInMidRollout has a person raise the attempt of what is on trial: registered again as it is, it would be no
+// change to Nomad.
+func TestAskedForAgainInMidRollout(t *testing.T) {
+	s := released(t, "asked-again", quick)
+	old := s.allocs()
+	s.commit("1.1.0", slow)
+	s.bakes("1.1.0", strategy.Percent(25))
+	tried := s.split().Canary
+
+	s.lines = "attempt = 2"
+	s.commit("1.1.0", quick)
+	s.until("others are tried", func() bool {
+		again := s.split().Canary
+		return len(again) > 0 && !cmp.Equal(tried, again)
+	})
+	r := s.rests("1.1.0", strategy.OutcomePromoted)
+
+	if r.Stable.Revision.Attempt != 2 {
+		t.Errorf("%s is live, want the second attempt", r.Stable.Revision)
+	}
+	s.steps(r)
+	s.replaced(old)
+	s.deployments("0 successful", "1 cancelled", "2 successful", "3 successful promoted")
+	s.nobodyFailed(time.Time{})
+	s.drover.stop()
+}
+
+// TestServiceIsRenamed: what runs is not left without traffic by a commit.
+func TestServiceIsRenamed(t *testing.T) {
+	s := released(t, "renamed", quick)
+	old := s.allocs()
+	s.edit(`name     = "renamed"`, `name     = "renamed-v2"`)
+	s.commit("1.1.0", quick)
+	s.says(strategy.Refused)
+	s.staysPut(3 * time.Second)
+	s.runs(old)
+	s.nobodyFailed(time.Time{})
+	s.drover.stop()
+}
+
 // promotedOnce holds that a version was promoted before the one that is asked for now.
 func (s *story) promotedOnce(version string) {
 	s.t.Helper()
