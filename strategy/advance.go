@@ -29,15 +29,16 @@ const (
 
 // Advance decides what is to be done for one release: it returns the rollout after the decision, the actions that
 // bring the world to it, and why. It is a function of its arguments and rests: given its own result, the same
-// observation without its command and the same time, it returns the same result and the same actions. now must not go
-// backwards; a clock that does stands still.
+// observation without its command and the same time, it returns the same result and the same actions. A clock that is put
+// back is followed; one that is behind by a moment stands still.
 func Advance(r Rollout, o Observation, now time.Time) (Rollout, []Action, Reason) {
 	m := &machine{Rollout: r.clone(), o: o, now: now}
 	if m.Phase == "" {
 		m.Phase, m.Since = Resting, now
 	}
-	if !r.Seen.IsZero() {
-		m.dt = min(max(now.Sub(r.Seen), 0), maxGap)
+	m.rewind()
+	if !m.Seen.IsZero() {
+		m.dt = min(max(now.Sub(m.Seen), 0), maxGap)
 	}
 	if m.clockRuns() {
 		m.Ran += m.dt

@@ -58,6 +58,54 @@ func TestUnwatchedTimeIsNotBaked(t *testing.T) {
 	}
 }
 
+// TestTheClockGoesBack has the clock put back in mid-step: the step bakes on, and what fails then is seen to.
+func TestTheClockGoesBack(t *testing.T) {
+	for name, test := range map[string]struct {
+		back   time.Duration
+		errors float64 // of each 100 requests of the canary
+		want   strategy.Phase
+	}{
+		"by a moment":                 {2 * time.Second, 0, strategy.Stepping},
+		"by an hour":                  {time.Hour, 0, strategy.Stepping},
+		"by an hour, and it fails":    {time.Hour, 50, strategy.Restoring},
+		"by half a year, it fails":    {4000 * time.Hour, 50, strategy.Restoring},
+		"by less than a poll of ours": {time.Second, 50, strategy.Restoring},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, w := stepping(errorGate)
+			now, canary, failed := start, 0.0, 0.0
+			look := func(errors float64) {
+				now, canary, failed = now.Add(time.Second), canary+100, failed+errors
+				o := w.observe()
+				s := sample(0, series("p", strategy.Canary, 0, counters(canary, failed)), series("p", strategy.Stable, 0, counters(9*canary, 0)))
+				s.Bounds, s.At = nil, now
+				o.Sample = &s
+				var actions []strategy.Action
+				r, actions, _ = strategy.Advance(r, o, now)
+				for _, a := range actions {
+					w.perform(a)
+				}
+			}
+			for range 10 {
+				look(0)
+			}
+			baked := r.Baked
+			now = now.Add(-test.back)
+			for range 30 {
+				if look(test.errors); r.Phase != strategy.Stepping {
+					break
+				}
+			}
+			if r.Phase != test.want {
+				t.Fatalf("got %s, want %s: %s", r.Phase, test.want, r.Reason.Text)
+			}
+			if more := r.Baked - baked; test.want == strategy.Stepping && more < 25*time.Second {
+				t.Errorf("baked %s in 30 seconds", more)
+			}
+		})
+	}
+}
+
 // stepping is a rollout in its only step, at 10%, with ready canaries.
 func stepping(gates ...strategy.Gate) (strategy.Rollout, *world) {
 	p := strategy.Plan{Steps: []strategy.Step{{Weight: strategy.Percent(10), Bake: time.Hour}}, Gates: gates, MaxDuration: 2 * time.Hour}
