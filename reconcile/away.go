@@ -16,7 +16,7 @@ const gitPatience = 30 * time.Second
 // nothing is known of what it asks for.
 func (l *Loop) gitAnswered(now time.Time, err error) {
 	away := l.gitAway
-	if err == nil {
+	if err == nil || now.Before(l.gitRead) { // The clock may go back.
 		l.gitRead = now
 	}
 	switch {

@@ -149,7 +149,7 @@ func (h *history) find(ctx context.Context, log []strategy.Commit, task strategy
 
 // alreadyGone says why there is nothing to revert: somebody was first, or an earlier try of ours, whose answer was lost.
 func (h *history) alreadyGone(ctx context.Context, log []strategy.Commit, now *asked, task strategy.Task) (string, error) {
-	if now.release == nil {
+	if now.revision.IsZero() {
 		return "nothing reverted: the release cannot be read from Git any more", nil
 	}
 	by := log[0]
@@ -282,6 +282,9 @@ func (l *Loop) Rollback(ctx context.Context, release, by string) (string, error)
 	t := l.releases[release]
 	if t == nil {
 		return "", fmt.Errorf("roll back %q: nothing is recorded of it, so what was live before is not known%s", release, strategy.Meant(release, slices.Sorted(maps.Keys(l.releases))))
+	}
+	if r := t.record.Rollout; r.IsGoingBack(d.Revision) {
+		return "", fmt.Errorf("roll back %q: Git asks for %s by %s, which was live before %s: it is on its way back", release, d.Revision, d.Commit.Short(), r.Stable.Revision)
 	}
 	good, ok := t.record.Rollout.Previous(d.Revision)
 	if !ok {

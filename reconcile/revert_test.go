@@ -268,3 +268,39 @@ func TestRevertGoesToTheNewestGoodCommit(t *testing.T) {
 		t.Errorf("the file is\n%s\nwant\n%s", got, want)
 	}
 }
+
+// TestRollbackTwice: a person who asks once more while the release is on its way back does not turn it round.
+func TestRollbackTwice(t *testing.T) {
+	w := condemned(t)
+	upgrade(w)
+	if _, err := w.loop.Rollback(t.Context(), checkout, person); err != nil {
+		t.Fatal(err)
+	}
+	for _, when := range []string{"before the next pass", "on the way back"} {
+		if done, err := w.loop.Rollback(t.Context(), checkout, person); err == nil || !strings.Contains(err.Error(), "it is on its way back") {
+			t.Errorf("%s: %s, error %v", when, done, err)
+		}
+		w.tick()
+	}
+	if err := w.until(time.Minute, func() bool { return w.rests(checkout) && w.rollout(checkout).Stable.Revision.Version == "1.0.0" }); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRevertOfWhatCannotBeRead: the release was broken by somebody before its revert could be made.
+func TestRevertOfWhatCannotBeRead(t *testing.T) {
+	w := condemned(t)
+	w.release(checkout, "1.2.0")
+	if err := w.until(time.Minute, func() bool { return w.rollout(checkout).Phase == strategy.Stepping }); err != nil {
+		t.Fatal(err)
+	}
+	w.repo.away = errors.New("no answer")
+	if err := w.until(2*time.Minute, func() bool { r := w.rollout(checkout); return r.AtRest() && len(r.Outbox) > 0 }); err != nil {
+		t.Fatal(err)
+	}
+	w.repo.commit(person, "Break the jobspec", map[string]string{jobspecPath(checkout): "job {"})
+	w.repo.away = nil
+	if git, want := w.rolledBack(t), "nothing reverted: the release cannot be read from Git any more."; git != want {
+		t.Errorf("the issue says %q, want %q", git, want)
+	}
+}

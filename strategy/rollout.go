@@ -206,6 +206,11 @@ func (r Rollout) settled() Rollout {
 	return r
 }
 
+// IsGoingBack tells whether what Git asks for is live no more, and was: a way back to it is under way, or about to be.
+func (r Rollout) IsGoingBack(asked Revision) bool {
+	return asked != r.Stable.Revision && r.WasPromoted(asked) && !r.IsCondemned(asked)
+}
+
 // Previous is the revision to go back to from the one that Git asks for: the stable one while that is not live, else
 // what was live before it. Condemned ones are passed over.
 func (r Rollout) Previous(asked Revision) (Revision, bool) {

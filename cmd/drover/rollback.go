@@ -26,7 +26,7 @@ func runRollback(ctx context.Context, c *console, args []string) int {
 		return c.fail(err)
 	}
 	c.printf("%s: %s\n", f.Arg(0), result)
-	if strings.HasPrefix(result, "not reverted") {
+	if !strings.HasPrefix(result, "reverted") {
 		return 1
 	}
 	return 0
