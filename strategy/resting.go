@@ -320,17 +320,12 @@ func (m *machine) restWithoutJob(d *Desired) Reason {
 }
 
 // staysStopped tells whether a person stopped what Git still asks for. What Drover stopped itself, after a first release that
-// failed, is started when Git or a person asks for it again.
+// failed, is started when Git asks for it again, and anything when a person has it retried: then it is parked no more.
 func (m *machine) staysStopped(d *Desired) bool {
-	c := m.o.Cluster
-	stopped := m.Last.Kind != OutcomePromoted && m.Last.Revision == d.Revision // By us, or the person who says retry knows.
-	byUs := stopped && (m.Last.Reason.Code != StoppedByPerson || m.asked(CommandRetry))
-	same := d.Revision.SameSpec(c.Revision) && d.Revision.Attempt <= max(c.Revision.Attempt, 1)
-	switch {
-	case !c.Stopped, d.Release.Drift == DriftCorrect && !m.corrected():
-		return false
-	case m.Stable.Revision.IsZero() && byUs:
+	c, last := m.o.Cluster, m.Last
+	again := last.Revision == d.Revision && (last.Kind == OutcomeParked || (m.Stable.Revision.IsZero() && last.Kind == OutcomeWithdrawn))
+	if !c.Stopped || again || (d.Release.Drift == DriftCorrect && !m.corrected()) {
 		return false
 	}
-	return d.Revision == m.Stable.Revision || same
+	return d.Revision == m.Stable.Revision || (d.Revision.SameSpec(c.Revision) && d.Revision.Attempt <= max(c.Revision.Attempt, 1))
 }
