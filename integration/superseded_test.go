@@ -1,6 +1,8 @@
 package integration_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,14 +109,21 @@ func TestAskedForAgainInMidRollout(t *testing.T) {
 	s.drover.stop()
 }
 
-// TestServiceIsRenamed: what runs is not left without traffic by a commit.
-func TestServiceIsRenamed(t *testing.T) {
+// TestServiceOrGroupIsRenamed: what runs is not left without traffic by a commit, nor ended by one.
+func TestServiceOrGroupIsRenamed(t *testing.T) {
 	s := released(t, "renamed", quick)
-	old := s.allocs()
-	s.edit(`name     = "renamed"`, `name     = "renamed-v2"`)
-	s.commit("1.1.0", quick)
-	s.says(strategy.Refused)
-	s.staysPut(3 * time.Second)
+	old, edits := s.allocs(), s.edits
+	for _, rename := range []struct{ old, now, says string }{
+		{`name     = "renamed"`, `name     = "renamed-v2"`, `no service "renamed-v2"`},
+		{`group "api"`, `group "web"`, `no group "api"`},
+	} {
+		s.edits = append(slices.Clone(edits), rename.old, rename.now)
+		s.commit("1.1.0", quick)
+		s.becomes("it is refused", func(r strategy.Rollout) bool {
+			return r.Reason.Code == strategy.Refused && strings.Contains(r.Reason.Text, rename.says)
+		})
+		s.staysPut(3 * time.Second)
+	}
 	s.runs(old)
 	s.nobodyFailed(time.Time{})
 	s.drover.stop()

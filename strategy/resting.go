@@ -78,7 +78,7 @@ func (m *machine) refuses(d *Desired) (Reason, bool) {
 	case len(d.Refusals) > 0:
 		return Reason{Code: Refused, Text: fmt.Sprintf("%s cannot be released: %s", d.Revision, strings.Join(d.Refusals, "; "))}, true
 	}
-	return Reason{}, false
+	return m.cutOff(d)
 }
 
 // reverting tells whether the revert of a revision came up just now. One that is not through after a minute is a matter

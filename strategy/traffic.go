@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -31,6 +32,19 @@ func (m *machine) onTrial(a Alloc) bool {
 
 func (m *machine) stableServes() bool {
 	return slices.ContainsFunc(m.o.Cluster.Allocs, func(a Alloc) bool { return !a.Canary && a.Ready && !a.Ending && a.Address != "" })
+}
+
+// ended is a group that serves and that the job which Git asks for does not have; "" for none.
+func (m *machine) ended(d *Desired) string {
+	if m.o.Cluster == nil || len(d.Job.Groups) == 0 {
+		return ""
+	}
+	for _, a := range m.o.Cluster.Allocs {
+		if a.Address != "" && !a.Ending && !d.Job.has(a.Group) {
+			return a.Group
+		}
+	}
+	return ""
 }
 
 // split is how the traffic should be divided now at the given weight: ready allocations only, and no canary address at
@@ -98,6 +112,14 @@ func (r Rollout) Subject(d *Desired) (job JobRef, service string) {
 // looksElsewhere tells whether what was read is of another job than the release is of by now.
 func (m *machine) looksElsewhere() bool {
 	return m.o.Job != (JobRef{}) && m.Job != (JobRef{}) && m.o.Job != m.Job
+}
+
+// cutOff says that what Git asks for lacks the group that serves: Nomad would end it as soon as it is registered, with no canary
+// beside it.
+func (m *machine) cutOff(d *Desired) (Reason, bool) {
+	group := m.ended(d)
+	return Reason{Code: Refused, Text: fmt.Sprintf("%s cannot be released: its job has no group %q, which takes the traffic, and Nomad would end that at once: keep the group's name, or give the new job an id and a release of its own",
+		d.Revision, group)}, group != ""
 }
 
 // RouterOf is the router that divides the traffic of the release: that of the rollout under way, else the one that Git

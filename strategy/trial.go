@@ -49,6 +49,9 @@ func (m *machine) withdrawn(d *Desired) (Reason, bool) {
 	case len(d.Refusals) > 0:
 		return m.abort(OutcomeWithdrawn, Reason{Code: Refused, Text: fmt.Sprintf("Git asks for %s at %s, which is refused: %s", d.Revision, d.Commit.Short(), d.Refusals[0])}), true
 	}
+	if why, cut := m.cutOff(d); cut && m.Phase != First {
+		return m.abort(OutcomeWithdrawn, why), true
+	}
 	return Reason{}, false
 }
 
