@@ -36,6 +36,9 @@ func Advance(r Rollout, o Observation, now time.Time) (Rollout, []Action, Reason
 	if m.Phase == "" {
 		m.Phase, m.Since = Resting, now
 	}
+	if m.Entered.IsZero() {
+		m.Entered = m.Since
+	}
 	m.rewind()
 	if !m.Seen.IsZero() {
 		m.dt = min(max(now.Sub(m.Seen), 0), maxGap)
@@ -129,7 +132,7 @@ func (m *machine) enter(p Phase, why Reason) Reason {
 		m.Draining = time.Time{}
 	}
 	m.Shadowing = false
-	m.Phase, m.Since, m.Hold, m.moved, m.dt = p, m.now, nil, true, 0
+	m.Phase, m.Entered, m.Since, m.Hold, m.moved, m.dt = p, m.now, m.now, nil, true, 0
 	if p == Restoring || p == Reversing {
 		m.Evidence = m.Evidence.concluded() // The record needs the room for what is to be said of it.
 	}

@@ -120,3 +120,18 @@ func stepping(gates ...strategy.Gate) (strategy.Rollout, *world) {
 	w.each(func(a *strategy.Alloc) { a.Ready = true })
 	return r, w
 }
+
+// TestPhaseIsAsOldAsItIs also where its deadline waits, as while Nomad cannot be read.
+func TestPhaseIsAsOldAsItIs(t *testing.T) {
+	r, w := stepping()
+	began := r.Since
+	o := w.observe()
+	o.Cluster, o.ClusterProblem = nil, "connection refused"
+	for range 5 {
+		w.now = w.now.Add(time.Second)
+		r, _, _ = strategy.Advance(r, o, w.now)
+	}
+	if !r.Entered.Equal(began) || !r.Since.After(began) {
+		t.Errorf("got a step since %s with a deadline from %s, want the step since %s and the deadline later", r.Entered, r.Since, began)
+	}
+}

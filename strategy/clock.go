@@ -23,7 +23,7 @@ func (m *machine) rewind() {
 		}
 	}
 	e := &m.Evidence
-	back(&m.Seen, &m.Since, &m.Pending, &m.Draining, &e.Since, &e.At, &e.Turned, &e.Open.From)
+	back(&m.Seen, &m.Entered, &m.Since, &m.Pending, &m.Draining, &e.Since, &e.At, &e.Turned, &e.Open.From)
 	if m.Hold != nil {
 		back(&m.Hold.Since)
 	}

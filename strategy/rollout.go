@@ -45,10 +45,11 @@ type Rollout struct {
 	Release string    `json:"release"`
 	Job     JobRef    `json:"job"`
 	Phase   Phase     `json:"phase"`
-	Since   time.Time `json:"since"`          // when the phase, or its present step, began
-	Hold    *Hold     `json:"hold,omitempty"` // why it may not go forward now
-	Reason  Reason    `json:"reason"`         // of the last decision
-	Seen    time.Time `json:"seen"`           // when Advance last ran
+	Entered time.Time `json:"entered,omitzero"` // when the phase, or its present step, began
+	Since   time.Time `json:"since"`            // the same for deadlines: later by the time in which they stood still
+	Hold    *Hold     `json:"hold,omitempty"`   // why it may not go forward now
+	Reason  Reason    `json:"reason"`           // of the last decision
+	Seen    time.Time `json:"seen"`             // when Advance last ran
 
 	ID         string     `json:"id,omitempty"` // of the present or last rollout
 	Stable     Installed  `json:"stable,omitzero"`

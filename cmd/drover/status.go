@@ -89,7 +89,7 @@ func printTable(out io.Writer, rollouts []strategy.Rollout, now time.Time) {
 		if r.Stable != (strategy.Installed{}) {
 			stable = r.Stable.Revision.String()
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Release, stable, canary, phaseText(r), r.Weight, age(r.Since, now), r.Reason.Text)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Release, stable, canary, phaseText(r), r.Weight, age(r.Entered, now), r.Reason.Text)
 	}
 	if err := w.Flush(); err != nil {
 		fmt.Fprintln(out, err)
@@ -118,7 +118,7 @@ func age(since, now time.Time) string {
 
 func printRollout(out io.Writer, r strategy.Rollout, now time.Time) {
 	fmt.Fprintf(out, "%s (job %s)\n", r.Release, r.Job)
-	fmt.Fprintf(out, "  phase   %s, for %s\n", phaseText(r), age(r.Since, now))
+	fmt.Fprintf(out, "  phase   %s, for %s\n", phaseText(r), age(r.Entered, now))
 	stable := "none yet"
 	if r.Stable != (strategy.Installed{}) {
 		stable = r.Stable.Revision.String()

@@ -42,7 +42,7 @@ func runWhy(ctx context.Context, c *console, args []string) int {
 }
 
 func explainRollout(out io.Writer, r strategy.Rollout, now time.Time) {
-	fmt.Fprintf(out, "%s: %s, for %s\n", r.Release, phaseText(r), age(r.Since, now))
+	fmt.Fprintf(out, "%s: %s, for %s\n", r.Release, phaseText(r), age(r.Entered, now))
 	fmt.Fprintf(out, "  %s\n", r.Reason.Text)
 	if r.Hold != nil {
 		fmt.Fprintf(out, "  held for %s\n", age(r.Hold.Since, now))
