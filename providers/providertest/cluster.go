@@ -310,6 +310,9 @@ func clusterFirst(t *testing.T, c *clusterCase) {
 	if state.Check == nil || state.Check.Type != "http" || state.Check.Path != "/healthz" {
 		t.Errorf("got check %+v, want http on /healthz", state.Check)
 	}
+	if !slices.Equal(state.Services, []string{checkoutService}) {
+		t.Errorf("got services %q, want %s alone", state.Services, checkoutService)
+	}
 	if state.GoodTagged || state.Unplaced != "" || state.ProgressDeadline <= 0 {
 		t.Errorf("got tagged %t, unplaced %q, deadline %s", state.GoodTagged, state.Unplaced, state.ProgressDeadline)
 	}
