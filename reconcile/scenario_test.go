@@ -38,7 +38,7 @@ var update = flag.Bool("update", false, "write the histories of the scenarios an
 //	nomad|git denied                   it answers, and rejects Drover's credentials, until it is up
 //	nodes N                            room for so many allocations; 0 is no limit
 //	register NAME VERSION [bare]       a person registers the job by hand; bare: without its source
-//	stop NAME                          a person stops the job
+//	stop NAME [purge]                  a person stops the job; purge: nothing is left of it, as some hours later
 //	person pause|resume|approve|abort|retry NAME   a person commands it through the daemon
 //	rollback NAME                      a person has Drover commit the way back
 //	smoke "ANSWER"                     what the canaries answer to smoke checks is quoted so; "" when it is as expected
@@ -463,7 +463,7 @@ func (s *scenario) registerByHand(args []string) error {
 }
 
 func (s *scenario) stopByHand(args []string) error {
-	_, _, err := s.client.Jobs().Deregister(args[0], false, nil)
+	_, _, err := s.client.Jobs().Deregister(args[0], len(args) == 2, nil)
 	s.changed(args[0])
 	return err
 }

@@ -304,7 +304,7 @@ func (m *machine) restWithoutJob(d *Desired) Reason {
 	case d.Revision == m.Parked:
 		return Reason{Code: AlreadyParked, Text: fmt.Sprintf("%s was parked, and nothing runs: %s. Another revision, a higher attempt or drover retry %s starts anew", d.Revision, m.Last.Reason.Text, m.Release)}
 	case m.staysStopped(d):
-		return Reason{Code: StoppedByPerson, Text: fmt.Sprintf("the job was stopped by a person: it stays so until Git asks for another revision than %s", d.Revision)}
+		return Reason{Code: StoppedByPerson, Text: fmt.Sprintf("the job was stopped by a person: it stays so until Git asks for another revision than %s, or drover retry %s starts it", d.Revision, m.Release)}
 	case len(d.Refusals) > 0:
 		return Reason{Code: Refused, Text: fmt.Sprintf("%s cannot be released: %s", d.Revision, strings.Join(d.Refusals, "; "))}
 	}
@@ -312,7 +312,9 @@ func (m *machine) restWithoutJob(d *Desired) Reason {
 		return why
 	}
 	why := Reason{Code: Started, Text: fmt.Sprintf("first release of %s: %s by %s", d.Job.Ref.ID, d.Revision, commitText(d.Commit))}
-	if d.Revision == m.Stable.Revision {
+	if d.Revision == m.Stable.Revision && m.asked(CommandRetry) {
+		why = Reason{Code: Started, Text: fmt.Sprintf("somebody stopped the job: %s is started again, as %s asks", d.Revision, m.o.Command.By)}
+	} else if d.Revision == m.Stable.Revision {
 		why = Reason{Code: Correcting, Text: fmt.Sprintf("somebody stopped the job: %s is started again, as drift = \"correct\" asks", d.Revision)}
 	}
 	m.Stable, m.Counts = Installed{}, d.Job.counts()
@@ -320,12 +322,15 @@ func (m *machine) restWithoutJob(d *Desired) Reason {
 }
 
 // staysStopped tells whether a person stopped what Git still asks for. What Drover stopped itself, after a first release that
-// failed, is started when Git asks for it again, and anything when a person has it retried: then it is parked no more.
+// failed, is started when Git asks for it again, and anything when a person has it retried; what was parked is parked no more then.
 func (m *machine) staysStopped(d *Desired) bool {
 	c, last := m.o.Cluster, m.Last
 	again := last.Revision == d.Revision && (last.Kind == OutcomeParked || (m.Stable.Revision.IsZero() && last.Kind == OutcomeWithdrawn))
-	if !c.Stopped || again || (d.Release.Drift == DriftCorrect && !m.corrected()) {
+	if again || m.asked(CommandRetry) || (d.Release.Drift == DriftCorrect && !m.corrected()) {
 		return false
+	}
+	if !c.Exists { // Nomad forgets a job some hours after it was stopped.
+		return d.Revision == m.Stable.Revision
 	}
 	return d.Revision == m.Stable.Revision || (d.Revision.SameSpec(c.Revision) && d.Revision.Attempt <= max(c.Revision.Attempt, 1))
 }
