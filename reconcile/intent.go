@@ -76,10 +76,10 @@ func (i *intent) key(name string) string {
 	switch {
 	case !i.hasGone(name):
 		return "absent"
-	case i.isUnsure():
-		return "gone, or under another name"
+	case i.isUnsure(), len(i.asked) == 0:
+		return "gone, or under another name" + i.forced
 	}
-	return "gone"
+	return "gone" + i.forced
 }
 
 // force says that the head was forced; "" that it was not.

@@ -37,14 +37,7 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Ti
 	o.Desired, o.GitProblem = l.intent.desired(name)
 	l.headSeen(&o) // After it was read what Git asks for: that may move meanwhile.
 	if l.intent.gone(name) {
-		heir, sure := l.intent.heir(r.Job)
-		o.Heir, o.Prune = heir, l.opts.Prune && sure && heir == ""
-		switch {
-		case heir != "":
-			o.GitProblem += fmt.Sprintf(", and its job is that of release %q", heir)
-		case l.opts.Prune && !sure:
-			o.GitProblem += ", though its job may be that of another one that cannot be read"
-		}
+		l.observeGone(r, &o)
 	}
 	job, service := r.Subject(o.Desired)
 	o.Job = job
@@ -78,6 +71,25 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Ti
 	wait.Wait()
 	l.observeGates(ctx, r, &o, now)
 	return o
+}
+
+// observeGone says of a release that is gone from Git whether its job is to be stopped for it, and why not.
+func (l *Loop) observeGone(r strategy.Rollout, o *strategy.Observation) {
+	heir, sure := l.intent.heir(r.Job)
+	o.Heir, o.Prune = heir, false
+	switch {
+	case heir != "":
+		o.GitProblem += fmt.Sprintf(", and its job is that of release %q", heir)
+	case !l.opts.Prune:
+	case o.Forced != "":
+		o.GitProblem += fmt.Sprintf(" since the branch was force-pushed to %.7s, so that nothing is pruned until a commit lands on top of it or drover accept-head", o.Forced)
+	case len(l.intent.names()) == 0:
+		o.GitProblem += ", nor is any other, so that nothing is pruned"
+	case !sure:
+		o.GitProblem += ", though its job may be that of another one that cannot be read"
+	default:
+		o.Prune = true
+	}
 }
 
 // observeGates has the metrics answer the gates that ask by themselves, and those on requests where the router has no meter.

@@ -124,6 +124,8 @@ func (m *machine) mayNotBegin(d *Desired) (Reason, bool) {
 func (m *machine) dropped() Reason {
 	c := m.o.Cluster
 	switch {
+	case m.o.Wait != nil && m.o.Wait.Code == Waiting && c.Exists && !c.Stopped:
+		return *m.o.Wait
 	case !m.o.Prune:
 		return Reason{Code: NothingAsked, Text: m.o.GitProblem + ": what runs is left alone"}
 	case c.Exists && !c.Stopped && c.Marker != (Marker{}):
