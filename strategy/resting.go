@@ -328,7 +328,9 @@ func (m *machine) restWithoutJob(d *Desired) Reason {
 func (m *machine) staysStopped(d *Desired) bool {
 	c, last := m.o.Cluster, m.Last
 	again := last.Revision == d.Revision && (last.Kind == OutcomeParked || (m.Stable.Revision.IsZero() && last.Kind == OutcomeWithdrawn))
-	if again || m.asked(CommandRetry) || (d.Release.Drift == DriftCorrect && !m.corrected()) {
+	_, waits := m.mayNotBegin(d)
+	retried := m.asked(CommandRetry) && !waits && len(d.Refusals) == 0
+	if again || retried || (d.Release.Drift == DriftCorrect && !m.corrected()) {
 		return false
 	}
 	if !c.Exists { // Nomad forgets a job some hours after it was stopped.
