@@ -83,20 +83,24 @@ func (b *balanced) ask(version string) string {
 	return b.shop.push("Release " + b.name + " " + version)
 }
 
-// live brings a first version to life, and users to it. The balancer is started when Drover has written the file that it does
-// not start without.
-func (b *balanced) live(version, file string, startBalancer func()) {
+// live brings a first version to life, and users to it.
+func (b *balanced) live(version string, startBalancer func()) {
 	b.t.Helper()
 	b.ask(version)
 	b.drover.start()
-	b.until("Drover has written what the balancer needs", func() bool {
-		_, err := os.Stat(filepath.Join(b.dir, file))
-		return err == nil
-	})
 	startBalancer()
 	b.rests(version, strategy.OutcomePromoted)
 	b.users = newUsers(b.t, "http://"+b.edge+"/")
 	b.until(version+" answers users", func() bool { return b.users.answered(version, time.Time{}) > 0 })
+}
+
+// written waits until Drover has written the file that a balancer does not start without.
+func (b *balanced) written(file string) {
+	b.t.Helper()
+	b.until("Drover has written what the balancer needs", func() bool {
+		_, err := os.Stat(filepath.Join(b.dir, file))
+		return err == nil
+	})
 }
 
 // balancer is the program of another maker.

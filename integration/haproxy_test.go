@@ -24,7 +24,8 @@ func beginHAProxy(t *testing.T, name string) *balanced {
 
 func (b *balanced) liveBehindHAProxy(version string) {
 	b.t.Helper()
-	b.live(version, b.name+".cfg", func() {
+	b.live(version, func() {
+		b.written(b.name + ".cfg")
 		config := filepath.Join(b.t.TempDir(), "haproxy.cfg") // Its folder has what Drover writes, and nothing else.
 		if err := os.WriteFile(config, []byte(b.read("haproxy.cfg")), 0o600); err != nil {
 			b.t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 	"github.com/drover-dev/drover/strategy"
 )
 
-// meters is a Prometheus of the story's own. It finds the service's allocations by Nomad.
+// meters is a Prometheus of the story's own.
 type meters struct {
 	s       *story
 	dir     string
@@ -24,16 +24,21 @@ type meters struct {
 	process *exec.Cmd
 }
 
-// measure has a Prometheus count the requests of the story in place of the proxy.
+// measure has a Prometheus count the requests of the story in place of the proxy. It finds the service's allocations by Nomad.
 func (s *story) measure(profile string) *meters {
 	s.t.Helper()
-	if _, err := exec.LookPath("prometheus"); err != nil {
-		s.t.Fatalf("no prometheus on the PATH: make integration installs Debian's package: %v", err)
-	}
 	discovery := httptest.NewServer(http.HandlerFunc(s.discover))
 	s.t.Cleanup(discovery.Close)
-	m := &meters{s: s, dir: s.t.TempDir(), address: freeAddress(s.t)}
-	m.write("prometheus.yml", fmt.Sprintf(`scrape_configs:
+	address := freeAddress(s.t)
+	config, err := os.ReadFile(s.config)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	text := fmt.Sprintf("%s\nmetrics \"prometheus\" {\n  address         = \"http://%s\"\n  profile         = %q\n  scrape_interval = \"1s\"\n}\n", config, address, profile)
+	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return s.runPrometheus(address, fmt.Sprintf(`scrape_configs:
   - job_name: nomad
     scrape_interval: 1s
     scrape_timeout: 1s
@@ -41,14 +46,16 @@ func (s *story) measure(profile string) *meters {
       - url: %s
         refresh_interval: 1s
 `, discovery.URL))
-	config, err := os.ReadFile(s.config)
-	if err != nil {
-		s.t.Fatal(err)
+}
+
+// runPrometheus starts one with a configuration, and ends it with the test.
+func (s *story) runPrometheus(address, config string) *meters {
+	s.t.Helper()
+	if _, err := exec.LookPath("prometheus"); err != nil {
+		s.t.Fatalf("no prometheus on the PATH: make integration installs Debian's package: %v", err)
 	}
-	text := fmt.Sprintf("%s\nmetrics \"prometheus\" {\n  address         = \"http://%s\"\n  profile         = %q\n  scrape_interval = \"1s\"\n}\n", config, m.address, profile)
-	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
+	m := &meters{s: s, dir: s.t.TempDir(), address: address}
+	m.write("prometheus.yml", config)
 	s.t.Cleanup(m.stop)
 	m.start()
 	return m

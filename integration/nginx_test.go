@@ -70,7 +70,8 @@ func (b *balanced) at(dir string) *balanced {
 
 func (b *balanced) liveBehindNGINX(version string) {
 	b.t.Helper()
-	b.live(version, "edge.conf", func() {
+	b.live(version, func() {
+		b.written("edge.conf")
 		b.runBalancer(answers("http://"+b.edge+"/"), "nginx", "-c", b.file("nginx.conf"), "-g", "daemon off;")
 	})
 }
