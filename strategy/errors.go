@@ -10,7 +10,7 @@ var (
 	// ErrRefused is what the other side does not accept, however often it is tried: a push onto a protected branch, a plan
 	// that our token may not ask for.
 	ErrRefused = errors.New("it was refused")
-	// ErrTooLarge says that there is more of something than Drover reads.
+	// ErrTooLarge says that there is more of something than Drover reads, or than the other side stores.
 	ErrTooLarge = errors.New("it is too large")
 	// ErrConflict is an act on a job that was changed since it was observed.
 	ErrConflict = errors.New("the job was changed by somebody else")

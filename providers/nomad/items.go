@@ -34,7 +34,8 @@ func (i *Items) Item(ctx context.Context, path, name string) (text string, writt
 	return variable.Items[name], time.Unix(0, variable.ModifyTime), variable.ModifyIndex, nil
 }
 
-// PutItem writes one item and leaves the others. It returns strategy.ErrStale when the variable is not at that index.
+// PutItem writes one item and leaves the others. It returns strategy.ErrStale when the variable is not at that index, and
+// strategy.ErrTooLarge when Nomad does not store as much.
 func (i *Items) PutItem(ctx context.Context, path, name, text string, index uint64) error {
 	variable, _, err := i.client.Variables().Peek(path, query(ctx, i.namespace))
 	switch {
@@ -55,7 +56,7 @@ func (i *Items) PutItem(ctx context.Context, path, name, text string, index uint
 	case errors.As(err, &conflict):
 		return fmt.Errorf("write variable %s: %w", path, strategy.ErrStale)
 	case tooLarge(err):
-		return fmt.Errorf("write variable %s: with %d bytes in item %q it is larger than the %d that nomad takes: %w", path, len(text), name, variableLimit, err)
+		return fmt.Errorf("write variable %s: %w: item %q has %d bytes, and nomad takes less than %d in a variable", path, strategy.ErrTooLarge, name, len(text), variableLimit)
 	case err != nil:
 		return fmt.Errorf("write variable %s: %w", path, err)
 	}

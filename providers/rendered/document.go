@@ -118,3 +118,12 @@ func (d Document) of(release string) strategy.Split {
 	}
 	return strategy.Split{}
 }
+
+// size says how much the document holds.
+func (d Document) size() string {
+	allocs := 0
+	for _, e := range d.Releases {
+		allocs += len(e.Stable) + len(e.Canary)
+	}
+	return fmt.Sprintf("%d allocations of %d releases", allocs, len(d.Releases))
+}

@@ -32,7 +32,8 @@ const (
 type Variables interface {
 	// Item is the text of an item of a variable, "" when it is not there, when the variable was written, and its index.
 	Item(ctx context.Context, path, name string) (text string, written time.Time, index uint64, err error)
-	// PutItem writes one item and leaves the others. It returns strategy.ErrStale when the variable is not at that index.
+	// PutItem writes one item and leaves the others. It returns strategy.ErrStale when the variable is not at that index, and
+	// strategy.ErrTooLarge when it takes no more.
 	PutItem(ctx context.Context, path, name, text string, index uint64) error
 }
 
@@ -140,14 +141,18 @@ func (r *Router) change(ctx context.Context, edit func([]strategy.Split) []strat
 		if err != nil && !errors.As(err, &edited) {
 			return err
 		}
-		_, next, err := document(edit(old.splits()))
+		d, next, err := document(edit(old.splits()))
 		if err != nil {
 			return err
 		}
 		if next == text {
 			return nil
 		}
-		if stale = r.options.Variables.PutItem(ctx, r.path, itemName, next, index); !errors.Is(stale, strategy.ErrStale) {
+		stale = r.options.Variables.PutItem(ctx, r.path, itemName, next, index)
+		if errors.Is(stale, strategy.ErrTooLarge) {
+			return fmt.Errorf("variable %s takes 64 KiB, too little for %s: run fewer, or give some releases a router with another job", r.path, d.size())
+		}
+		if !errors.Is(stale, strategy.ErrStale) {
 			return stale
 		}
 	}
