@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 // Users ask at a steady rate that leaves a small machine idle, and is enough for the gates of a step to have their
@@ -27,7 +29,7 @@ type answer struct {
 	what    string // of one that failed
 }
 
-// users ask for checkouts over HTTP until stop, and remember what they saw.
+// users ask for checkouts over HTTP, or open WebSockets, until stop, and remember what they saw.
 type users struct {
 	url    string
 	client *http.Client
@@ -74,6 +76,10 @@ func (u *users) work() {
 
 func (u *users) ask() answer {
 	seen := answer{asked: time.Now()}
+	if strings.HasPrefix(u.url, "ws:") {
+		u.shakeHands(&seen)
+		return seen
+	}
 	response, err := u.client.Get(u.url)
 	if err != nil {
 		seen.failed, seen.what = true, err.Error()
@@ -89,6 +95,20 @@ func (u *users) ask() answer {
 		seen.failed, seen.what = true, response.Status+": "+strings.TrimSpace(string(body))
 	}
 	return seen
+}
+
+// shakeHands opens a WebSocket, and closes it.
+func (u *users) shakeHands(seen *answer) {
+	connection, response, err := websocket.DefaultDialer.Dial(u.url, nil)
+	if response != nil {
+		seen.version = response.Header.Get("X-Version")
+		_ = response.Body.Close()
+	}
+	if err != nil {
+		seen.failed, seen.what = true, err.Error()
+		return
+	}
+	_ = connection.Close()
 }
 
 // count is how many of the requests asked from one moment on and before another are such; a zero end is now.

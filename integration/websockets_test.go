@@ -23,32 +23,7 @@ func TestWebSocketsAreDrained(t *testing.T) {
 	t.Parallel()
 	s := begin(t, "chatted")
 	chat := buildChat(t)
-	release := func(version, drain string) {
-		t.Helper()
-		const example = "../examples/websockets"
-		change := strings.NewReplacer(
-			"chat.nomad.hcl", s.name+".nomad.hcl", `"chat"`, strconv.Quote(s.name), `default     = "`+s.name+`"`, "", `version = "1.0.0"`, "version = "+strconv.Quote(version),
-			`bake    = "10m"`, `bake    = "3s"`, "[5, 25, 50, 100]", "[50, 100]", `connection_drain = "5m"`, "connection_drain = "+strconv.Quote(drain),
-			`default = 3`, `default = 2`, `healthy_deadline  = "20s"`, `healthy_deadline  = "60s"`, `progress_deadline = "30s"`, `progress_deadline = "90s"`,
-		)
-		err := fs.WalkDir(os.DirFS(example), ".", func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || filepath.Ext(path) != ".hcl" || path == "drover.hcl" {
-				return err
-			}
-			text, err := os.ReadFile(filepath.Join(example, path))
-			if err != nil {
-				return err
-			}
-			changed := change.Replace(strings.Replace(string(text), `default     = "chat"`, "default = "+strconv.Quote(chat), 1))
-			s.shop.write(strings.Replace(path, "chat.nomad.hcl", s.name+".nomad.hcl", 1), changed)
-			return nil
-		})
-		if err != nil {
-			t.Fatalf("read the example: %v", err)
-		}
-		s.shop.push("Release " + s.name + " " + version)
-	}
-	release("1.0.0", "20s")
+	s.askChat(chat, "1.0.0", "20s")
 	s.runProxy()
 	s.drover.start()
 	s.rests("1.0.0", strategy.OutcomePromoted)
@@ -58,7 +33,7 @@ func TestWebSocketsAreDrained(t *testing.T) {
 	s.echoes(kept, "1.0.0")
 	s.echoes(left, "1.0.0")
 	old := s.allocIDs()
-	release("1.1.0", "20s")
+	s.askChat(chat, "1.1.0", "20s")
 	s.until("all traffic is on 1.1.0, and two connections are waited for", func() bool {
 		return strings.Contains(s.drive(0, "status", s.name), "2 connections are still open on 1.0.0")
 	})
@@ -89,6 +64,60 @@ func TestWebSocketsAreDrained(t *testing.T) {
 	again := s.dial()
 	s.echoes(again, "1.1.0")
 	s.drover.stop()
+}
+
+// TestRefusedHandshakesAreRolledBack: the gate on errors takes back a version that refuses handshakes, and reverts it. What is open
+// on stable stays open for longer than the canaries' connections are waited for.
+func TestRefusedHandshakesAreRolledBack(t *testing.T) {
+	t.Parallel()
+	s := begin(t, "deafened")
+	chat := buildChat(t)
+	s.askChat(chat, "1.0.0", "1s")
+	s.runProxy()
+	s.drover.start()
+	s.rests("1.0.0", strategy.OutcomePromoted)
+	s.users = newUsers(t, "ws://"+s.edge+"/")
+	kept, good, old := s.dial(), s.shop.head(), s.allocs()
+	s.echoes(kept, "1.0.0")
+
+	failed := s.askChat(chat, "1.1.0-deaf", "1s")
+	r := s.rests("1.0.0", strategy.OutcomeCondemned)
+	if r.Last.Reason.Code != strategy.GateFailed || !strings.Contains(r.Last.Reason.Text, "handshakes") {
+		t.Errorf("rolled back for %q, want the gate on handshakes", r.Last.Reason.Text)
+	}
+	s.reverted(failed, good)
+	s.runs(old)
+	s.staysPut(2 * time.Second)
+	s.echoes(kept, "1.0.0")
+	s.nobodyFailed(time.Time{}, "1.1.0-deaf")
+	s.drover.stop()
+}
+
+// askChat asks for a version of examples/websockets, with times that a test can wait for, and returns the commit.
+func (s *story) askChat(chat, version, drain string) string {
+	s.t.Helper()
+	const example = "../examples/websockets"
+	change := strings.NewReplacer(
+		"chat.nomad.hcl", s.name+".nomad.hcl", `"chat"`, strconv.Quote(s.name), `default     = "`+s.name+`"`, "", `version = "1.0.0"`, "version = "+strconv.Quote(version),
+		`bake    = "10m"`, `bake    = "3s"`, "[5, 25, 50, 100]", "[50, 100]", `connection_drain = "5m"`, "connection_drain = "+strconv.Quote(drain),
+		`default = 3`, `default = 2`, `healthy_deadline  = "20s"`, `healthy_deadline  = "60s"`, `progress_deadline = "30s"`, `progress_deadline = "90s"`,
+	)
+	err := fs.WalkDir(os.DirFS(example), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".hcl" || path == "drover.hcl" {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join(example, path))
+		if err != nil {
+			return err
+		}
+		changed := change.Replace(strings.Replace(string(text), `default     = "chat"`, "default = "+strconv.Quote(chat), 1))
+		s.shop.write(strings.Replace(path, "chat.nomad.hcl", s.name+".nomad.hcl", 1), changed)
+		return nil
+	})
+	if err != nil {
+		s.t.Fatalf("read the example: %v", err)
+	}
+	return s.shop.push("Release " + s.name + " " + version)
 }
 
 func buildChat(t *testing.T) string {

@@ -93,7 +93,7 @@ func (c *chat) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	upgrader := websocket.Upgrader{}
-	connection, err := upgrader.Upgrade(w, r, nil)
+	connection, err := upgrader.Upgrade(w, r, http.Header{"X-Version": {c.version}}) // What stands in w is not in its answer.
 	if err != nil {
 		return // It has been answered.
 	}

@@ -18,6 +18,9 @@ func TestChat(t *testing.T) {
 	}
 	defer connection.Close()
 	_ = response.Body.Close()
+	if got := response.Header.Get("X-Version"); got != "1.0.0" {
+		t.Errorf("the handshake names version %q", got)
+	}
 	if err := connection.WriteMessage(websocket.TextMessage, []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
