@@ -2,10 +2,12 @@ package integration_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -116,5 +118,43 @@ func TestNGINXIsStartedAnewInMidRollout(t *testing.T) {
 	b.reverted(failed, good)
 	b.only("1.8.0", rested)
 	b.nobodyFailed(rested)
+	b.drover.stop()
+}
+
+// TestSharesThatAPersonMakesHold: an nginx.conf that names an upstream by hand, and not by Drover's variable, holds the rollout:
+// the canary gets nothing of what it is to get, and then all. It goes on when that is mended.
+func TestSharesThatAPersonMakesHold(t *testing.T) {
+	b := beginNGINX(t, "misled", func(string) []string {
+		return []string{`"blue-green"`, `"canary"`, `bake    = "3s"`, `bake    = "1s"`, `standby = "2s"`, `weights = [25, 100]`}
+	})
+	variable := "proxy_pass http://$drover_" + b.name
+	b.liveBehindNGINX("1.7.0")
+	holds := func(got string) {
+		t.Helper()
+		text := "the canary got " + got + " of "
+		r := b.becomes("it holds, since "+text, func(r strategy.Rollout) bool { return r.Hold != nil && strings.Contains(r.Hold.Reason.Text, text) })
+		if r.Hold.Reason.Code != strategy.SplitNotInEffect || r.Phase != strategy.Stepping || r.Weight != strategy.Percent(25) {
+			t.Errorf("it is %s at %s, and holds for %+v; want the step to hold", r.Phase, r.Weight, r.Hold.Reason)
+		}
+		contains(t, "drover status", b.drive(0, "status", b.name), text, "and is to get 25%")
+	}
+	reload := func(pass string) {
+		t.Helper()
+		text := strings.ReplaceAll(b.read("nginx.conf"), variable, pass)
+		if err := os.WriteFile(filepath.Join(b.dir, "nginx.conf"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b.balancer.signal(syscall.SIGHUP)
+	}
+
+	b.says(strategy.Promoted) // Its split rests: stable has the traffic.
+	reload("proxy_pass http://drover-" + b.name + "-stable")
+	b.ask("1.8.0")
+	holds("0%")
+	reload("proxy_pass http://drover-" + b.name + "-canary")
+	holds("100%")
+	reload(variable)
+	b.rests("1.8.0", strategy.OutcomePromoted)
+	b.nobodyFailed(time.Time{})
 	b.drover.stop()
 }
