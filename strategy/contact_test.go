@@ -81,3 +81,28 @@ func TestRestFollowsTheRouterThatGitNamedLast(t *testing.T) {
 		t.Error("a rollout under way goes on by another router")
 	}
 }
+
+// TestFirstReleaseGivesWay to what somebody else registered while its way back was blocked: their deployment serves beside what
+// is left of it, so that nothing is put in their place without canaries.
+func TestFirstReleaseGivesWay(t *testing.T) {
+	w := newWorld("b", false)
+	w.register("f", strategy.Marker{})
+	r := strategy.Rollout{
+		Release: "web", Job: job, Phase: strategy.Blocked, Stuck: strategy.Restoring, ID: "r", Since: w.now, Seen: w.now, Plan: w.plan, Registered: true,
+		Canary: strategy.Trial{Revision: revision("a"), Service: service}, Condemned: []strategy.Revision{revision("a")},
+		Ending: &strategy.Outcome{Kind: strategy.OutcomeCondemned, Revision: revision("a")},
+	}
+	for range 3 {
+		var actions []strategy.Action
+		w.now = w.now.Add(time.Second)
+		r, actions, _ = strategy.Advance(r, w.observe(), w.now)
+		for _, a := range actions {
+			if a.Kind == strategy.ActRegister || a.Kind == strategy.ActPromote {
+				t.Errorf("got %s over a deployment of somebody else", a.Kind)
+			}
+		}
+	}
+	if r.Phase != strategy.Resting || r.Hold == nil || r.Hold.Reason.Code != strategy.ForeignRegistration {
+		t.Errorf("got %s, %s, want it to wait for their deployment", r.Phase, r.Reason.Text)
+	}
+}

@@ -213,9 +213,11 @@ func (m *machine) blocked() Reason {
 		if why, promoting := m.promoteServing(d); promoting {
 			return why
 		}
-		m.finish()
-		phase := Placing
+		rests, phase := m.finish(), Placing
 		if m.Stable == (Installed{}) {
+			if c.Exists && !c.Stopped && !m.ours(RoleFirst) {
+				return rests // What somebody else registered is to be stable first, where it serves.
+			}
 			phase = First
 		}
 		return m.begin(phase, d, Reason{Code: Superseded, Text: fmt.Sprintf("the way back was blocked; Git asks for %s at %s", d.Revision, d.Commit.Short())})
