@@ -35,7 +35,7 @@ func TestMoreThanAVariableTakes(t *testing.T) {
 	}
 	split.Canary, split.Weight = endpoints(600), strategy.Percent(5)
 	err = router.Apply(t.Context(), split)
-	want := `publish the split of "shop" for router "edge": variable nomad/jobs/balancer takes 64 KiB, too little for 1200 allocations of 1 releases: ` +
+	want := `publish the split of "shop" for router "edge": variable nomad/jobs/balancer takes 64 KiB, too little for its 1200 allocations: ` +
 		"run fewer, or give some releases a router with another job"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)

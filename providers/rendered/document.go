@@ -119,11 +119,11 @@ func (d Document) of(release string) strategy.Split {
 	return strategy.Split{}
 }
 
-// size says how much the document holds.
-func (d Document) size() string {
-	allocs := 0
+// allocs is how many allocations the document holds.
+func (d Document) allocs() int {
+	n := 0
 	for _, e := range d.Releases {
-		allocs += len(e.Stable) + len(e.Canary)
+		n += len(e.Stable) + len(e.Canary)
 	}
-	return fmt.Sprintf("%d allocations of %d releases", allocs, len(d.Releases))
+	return n
 }

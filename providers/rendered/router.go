@@ -150,7 +150,7 @@ func (r *Router) change(ctx context.Context, edit func([]strategy.Split) []strat
 		}
 		stale = r.options.Variables.PutItem(ctx, r.path, itemName, next, index)
 		if errors.Is(stale, strategy.ErrTooLarge) {
-			return fmt.Errorf("variable %s takes 64 KiB, too little for %s: run fewer, or give some releases a router with another job", r.path, d.size())
+			return fmt.Errorf("variable %s takes 64 KiB, too little for its %d allocations: run fewer, or give some releases a router with another job", r.path, d.allocs())
 		}
 		if !errors.Is(stale, strategy.ErrStale) {
 			return stale
