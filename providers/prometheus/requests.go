@@ -317,8 +317,8 @@ func (m *Meter) isFresh(ctx context.Context, all []reading, t *tally, i strategy
 				return err
 			}
 			if !read {
-				return fmt.Errorf("nothing is known of the %s: no series matches %s, nor any else its %s: does Prometheus read it, and give it that label?",
-					track, m.selector(m.profile.Requests, t, i, track), m.told())
+				return fmt.Errorf("nothing is known of the %s: no series matches %s%s",
+					track, m.selector(m.profile.Requests, t, i, track), m.elsewhere())
 			}
 			continue
 		}
@@ -329,12 +329,15 @@ func (m *Meter) isFresh(ctx context.Context, all []reading, t *tally, i strategy
 	return nil
 }
 
-// told is what allocations are told by.
-func (m *Meter) told() string {
-	if m.profile.Label == "" {
-		return "name"
+// elsewhere is what else was looked for, and what to see to.
+func (m *Meter) elsewhere() string {
+	switch {
+	case m.profile.Label != "":
+		return fmt.Sprintf(", nor any else its label %q: does Prometheus read it, and give it that label?", m.profile.Label)
+	case m.profile.Source != "":
+		return fmt.Sprintf(", nor any %s: does Prometheus read it?", m.profile.Source)
 	}
-	return fmt.Sprintf("label %q", m.profile.Label)
+	return ": does Prometheus read what counts it?"
 }
 
 // isRead tells whether Prometheus reads a track at all, though no request of it is counted: what counts by track is read

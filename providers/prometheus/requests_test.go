@@ -503,7 +503,8 @@ func TestCopies(t *testing.T) {
 	s := &store{t: t}
 	i := requestsAt(0, nil)
 	i.Latency = false
-	if _, err := meterWith(t, s, "traefik").Measure(t.Context(), i); err == nil || !strings.Contains(err.Error(), "nothing is known of the canary") {
+	if _, err := meterWith(t, s, "traefik").Measure(t.Context(), i); err == nil || !strings.Contains(err.Error(), "nothing is known of the canary: no series matches traefik_service_requests_total{") ||
+		!strings.HasSuffix(err.Error(), "}: does Prometheus read it?") {
 		t.Errorf("where Prometheus does not read Traefik: %v", err)
 	}
 	s.put(0, "traefik_config_last_reload_success{}", 1)
