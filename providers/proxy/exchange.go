@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -180,8 +181,10 @@ func (p *Proxy) newForward() *httputil.ReverseProxy {
 
 func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
 	r.Out.URL.Scheme = "http"
-	// The query goes on as it came, also where this program would not parse it.
-	r.Out.URL.RawQuery = r.In.URL.RawQuery
+	// The query goes on as it came, also where this program would not parse it. HTTP/2 may bring spaces, which would end it.
+	r.Out.URL.RawQuery = strings.ReplaceAll(r.In.URL.RawQuery, " ", "%20")
+	r.Out.Trailer = r.In.Trailer // Its values come after the body, which a copy made before would miss.
+	withoutHTTP2(r.Out.Header)
 	if p.options.TrustForwarded {
 		r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
 	}
@@ -196,6 +199,28 @@ func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
 			}
 		}
 	}
+}
+
+// withoutHTTP2 takes out the offer to go on in HTTP/2, which is the proxy's to take or leave: over such a connection
+// users would ask an endpoint for more, unrouted and uncounted. Who offers it is answered in HTTP/1.1.
+func withoutHTTP2(h http.Header) {
+	offered := h.Get("Upgrade")
+	if offered == "" {
+		return
+	}
+	var others []string
+	for offer := range strings.SplitSeq(offered, ",") {
+		if offer = strings.TrimSpace(offer); !strings.EqualFold(offer, "h2c") {
+			others = append(others, offer)
+		}
+	}
+	h.Del("Http2-Settings")
+	if len(others) > 0 {
+		h.Set("Upgrade", strings.Join(others, ", "))
+		return
+	}
+	h.Del("Upgrade")
+	h.Del("Connection")
 }
 
 // answerError answers a request that no endpoint answered.
