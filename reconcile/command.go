@@ -74,13 +74,13 @@ func (l *Loop) take(release string) *request {
 }
 
 // attend puts into the observation what a person asks of the release, and why it may not begin a rollout, which a retry does
-// not heed. It returns who waits for the answer; nil when nobody does.
+// not heed, unless something else is said of that already. It returns who waits for the answer; nil when nobody does.
 func (l *Loop) attend(release string, o *strategy.Observation, wait *refusal) *request {
 	person := l.take(release)
 	if person != nil {
 		o.Command = &person.command
 	}
-	if wait != nil && (person == nil || person.command.Kind != strategy.CommandRetry) {
+	if wait != nil && o.Wait == nil && (person == nil || person.command.Kind != strategy.CommandRetry) {
 		o.Wait = &wait.Reason
 	}
 	return person

@@ -77,3 +77,38 @@ func TestAForcedHeadNotComparedYet(t *testing.T) {
 		})
 	}
 }
+
+// TestAHeadNotComparedYetForWhatWaits is the same for a release that waits for another one: it is not told of a forced push that
+// there was none of, and begins when its turn comes.
+func TestAHeadNotComparedYetForWhatWaits(t *testing.T) {
+	const other = "cart-api"
+	w := newWorld(t, 50)
+	options, bookmark := w.options(), &brokenBookmark{ledger: w.ledger}
+	options.Bookmark, options.Limits.MaxActive = bookmark, 1
+	w.loop = reconcile.New(options)
+	runs := func(version string) {
+		t.Helper()
+		w.release(checkout, version)
+		w.release(other, version)
+		if bookmark.broken {
+			w.tick()
+			if r := w.rollout(checkout); !r.AtRest() || r.Reason.Code == strategy.ForcedHead {
+				t.Errorf("%s: %s", r.Phase, r.Reason.Text)
+			}
+			bookmark.broken = false
+		}
+		if err := w.until(30*time.Minute, func() bool {
+			for _, name := range []string{checkout, other} {
+				if !w.rests(name) || w.rollout(name).Stable.Revision.Version != version {
+					return false
+				}
+			}
+			return true
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs("1.0.0")
+	bookmark.broken = true
+	runs("1.1.0")
+}
