@@ -3,13 +3,13 @@ package strategy
 import "fmt"
 
 func (m *machine) placing() Reason {
+	m.roomMade()
 	if why, moved := m.gitMoved(); moved {
 		return why
 	}
 	if m.o.Cluster == nil {
 		return m.nomadAway()
 	}
-	m.roomMade()
 	if why, foreign := m.foreign(); foreign {
 		return why
 	}

@@ -187,7 +187,11 @@ func (m *machine) reverseMayGoOn(settled bool) bool {
 
 // another tells whether Git asks for a revision that is neither of the two at hand, and that can be released.
 func (m *machine) another(d *Desired) bool {
-	return d != nil && m.o.Forced == "" && d.Job.Ref == m.Job && d.Revision != m.Stable.Revision && d.Revision != m.Canary.Revision && !m.IsCondemned(d.Revision) && len(d.Refusals) == 0
+	if d == nil || m.o.Forced != "" || d.Job.Ref != m.Job || d.Revision == m.Stable.Revision || d.Revision == m.Canary.Revision || m.IsCondemned(d.Revision) {
+		return false
+	}
+	_, cut := m.cutOff(d)
+	return !cut && len(d.Refusals) == 0
 }
 
 // blocked waits for stable to become ready, or for Git to ask for something else.

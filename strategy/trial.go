@@ -1,6 +1,9 @@
 package strategy
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // gitMoved looks whether Git asks for something else than what is on trial. Only phases before promotion may ask.
 func (m *machine) gitMoved() (Reason, bool) {
@@ -126,13 +129,41 @@ func (m *machine) deploymentFailed() Reason {
 		return m.condemn(why)
 	}
 	c := m.o.Cluster
+	if why, faulty := m.faultBeside(Fault.Own); faulty {
+		return m.condemn(why)
+	}
 	if why, blameless := m.blameless(); blameless {
+		return m.abort(OutcomeParked, why)
+	}
+	if why, lost := m.faultBeside(func(f Fault) bool { return f == FaultNode }); lost {
 		return m.abort(OutcomeParked, why)
 	}
 	if m.serving(true) > 0 && m.allReady() {
 		return m.abort(OutcomeParked, Reason{Code: ForeignRegistration, Text: "the deployment was failed while its canaries were ready: " + c.Deployment.Text})
 	}
 	return m.condemn(Reason{Code: CanaryUnready, Text: "the canary did not become healthy: " + c.Deployment.Text})
+}
+
+// faultBeside is a fault of an allocation that Nomad placed for the revision on trial without making it a canary.
+func (m *machine) faultBeside(is func(Fault) bool) (Reason, bool) {
+	n := slices.IndexFunc(m.o.Cluster.Allocs, func(a Alloc) bool { return a.Fresh && !m.onTrial(a) && is(a.Fault) })
+	if n < 0 {
+		return Reason{}, false
+	}
+	a := m.o.Cluster.Allocs[n]
+	text := func(what string) string {
+		return fmt.Sprintf("allocation %s of group %q %s: %s", shortID(a.ID), a.Group, what, a.Why)
+	}
+	switch a.Fault {
+	case FaultTask:
+		return Reason{Code: CanaryCrashed, Text: text("failed")}, true
+	case FaultHealth:
+		return Reason{Code: CanaryUnready, Text: text("did not become healthy")}, true
+	case FaultNode:
+		return Reason{Code: NodeLost, Text: text("lost its node")}, true
+	case FaultNone:
+	}
+	return Reason{}, false
 }
 
 // blameless says why canaries are missing when that is not the revision's fault.
@@ -216,7 +247,9 @@ func (m *machine) foreign() (Reason, bool) {
 	if m.o.Heir != "" {
 		return m.park(NothingAsked, fmt.Sprintf("the job is that of release %q now", m.o.Heir)), true
 	}
-	if d := m.o.Desired; d != nil && m.asked(CommandRetry) {
+	d := m.o.Desired
+	mayRetry := d != nil && (m.o.Forced == "" || d.Revision == m.Canary.Revision) // Another one is for a person to accept.
+	if mayRetry && m.asked(CommandRetry) {
 		if why, underWay := m.takeOver(); underWay {
 			// The command is gone with this look: at rest it is Git that asks for what begins when theirs has ended.
 			m.Last = Outcome{Kind: OutcomeSuperseded, Revision: m.Canary.Revision, Reason: why, At: m.now}
@@ -228,5 +261,9 @@ func (m *machine) foreign() (Reason, bool) {
 	if m.Ran > m.Plan.MaxDuration {
 		return m.park(ForeignRegistration, "the job was registered by somebody else in mid-rollout, and stayed so"), true
 	}
-	return m.hold(ForeignRegistration, "the job was registered by somebody else in mid-rollout (version %d): commit another revision to go on, or run drover retry %s", c.Version, m.Release), true
+	how := "commit another revision to go on, or run drover retry " + m.Release
+	if !mayRetry {
+		how = "commit another revision to go on"
+	}
+	return m.hold(ForeignRegistration, "the job was registered by somebody else in mid-rollout (version %d): %s", c.Version, how), true
 }
