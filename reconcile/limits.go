@@ -53,7 +53,7 @@ func (s *slots) count(name string, r strategy.Rollout) {
 	if !r.AtRest() {
 		s.active[name] = true
 	}
-	failed := r.Last.Kind == strategy.OutcomeCondemned && r.Last.Revision == r.Canary.Revision
+	failed := r.AtRest() && r.Last.Kind == strategy.OutcomeCondemned
 	if r.Ending != nil {
 		failed = r.Ending.Kind == strategy.OutcomeCondemned
 	}

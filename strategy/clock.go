@@ -23,9 +23,12 @@ func (m *machine) rewind() {
 		}
 	}
 	e := &m.Evidence
-	back(&m.Seen, &m.Entered, &m.Since, &m.Pending, &m.Draining, &e.Since, &e.At, &e.Turned, &e.Open.From)
+	back(&m.Seen, &m.Entered, &m.Since, &m.Pending, &m.Draining, &m.Last.At, &e.Since, &e.At, &e.Turned, &e.Open.From)
 	if m.Hold != nil {
 		back(&m.Hold.Since)
+	}
+	for i := range m.Timeline { // What is said from now on is said after it.
+		back(&m.Timeline[i].At)
 	}
 	e.Until, e.Gauges = maps.Clone(e.Until), maps.Clone(e.Gauges)
 	for gate, t := range e.Until {

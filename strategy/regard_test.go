@@ -74,6 +74,22 @@ func TestSupersededBetweenTwoTrials(t *testing.T) {
 	}
 }
 
+// TestTheClockGoesBackBeforeAWord: what a person says after the clock was put back is said of the rollout under way.
+func TestTheClockGoesBackBeforeAWord(t *testing.T) {
+	r, w := stepping(errorGate)
+	now := start.Add(time.Second)
+	r.Timeline = []strategy.Event{{At: start, Phase: strategy.Placing, Reason: strategy.Reason{Code: strategy.Started}}}
+	r, _, _ = strategy.Advance(r, w.observe(), now)
+	now = now.Add(-time.Hour)
+	r, _, _ = strategy.Advance(r, w.observe(), now)
+	o := w.observe()
+	o.Command = &strategy.Command{Kind: strategy.CommandPause, By: "robin", Said: now.Add(time.Second)}
+	r, _, why := strategy.Advance(r, o, now.Add(2*time.Second))
+	if r.Paused == "" {
+		t.Errorf("not paused: %s", why.Text)
+	}
+}
+
 // TestAGroupWithoutCanariesFails: what fails in a group that Nomad places without canaries is told as what it is.
 func TestAGroupWithoutCanariesFails(t *testing.T) {
 	for fault, want := range map[strategy.Fault]strategy.OutcomeKind{strategy.FaultTask: strategy.OutcomeCondemned, strategy.FaultNode: strategy.OutcomeParked} {
