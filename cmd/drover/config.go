@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,12 +49,15 @@ type nomadConfig struct {
 	ClientCert    string `hcl:"client_cert,optional"`
 	ClientKey     string `hcl:"client_key,optional"`
 	TLSServerName string `hcl:"tls_server_name,optional"`
+
+	Body  hcl.Body  `hcl:",body"`
+	Range hcl.Range `hcl:",def_range"`
 }
 
 // limitsConfig bounds what one commit can do.
 type limitsConfig struct {
-	MaxActive   int       `hcl:"max_active,optional"`
-	MaxFailures int       `hcl:"max_failures,optional"`
+	MaxActive   *int      `hcl:"max_active,optional"`
+	MaxFailures *int      `hcl:"max_failures,optional"`
 	Range       hcl.Range `hcl:",def_range"`
 }
 
@@ -83,7 +87,7 @@ func readParts(path string, needsGit bool) (*config, error) {
 	c := &config{}
 	if file != nil && !diags.HasErrors() {
 		diags = append(diags, gohcl.DecodeBody(policies.Helpful(file.Body), nil, c)...)
-		if needsGit && c.GitBlock == nil {
+		if needsGit && c.GitBlock == nil && !slices.ContainsFunc(diags, func(d *hcl.Diagnostic) bool { return d.Summary == "Duplicate git block" }) {
 			diags = append(diags, fault("Missing git block", file.Body.MissingItemRange(), "A git block is required: git { url = \"https://git.example.com/shop/releases\" } says where the release repository is."))
 		}
 	}
@@ -118,6 +122,7 @@ func (c *config) complete(dir string) hcl.Diagnostics {
 	if c.GitBlock != nil {
 		c.Git = *c.GitBlock
 	}
+	diags = append(diags, c.Nomad.check()...)
 	c.placeIn(dir)
 	if c.GitBlock != nil {
 		diags = append(diags, c.Git.complete()...)
@@ -130,9 +135,29 @@ func (c *config) complete(dir string) hcl.Diagnostics {
 	return append(diags, c.checkRouters()...)
 }
 
+// check refuses an address that no client could use.
+func (n *nomadConfig) check() hcl.Diagnostics {
+	for _, scheme := range []string{"http://", "https://", "unix://"} {
+		if n.Address == "" || strings.HasPrefix(n.Address, scheme) {
+			return nil
+		}
+	}
+	return hcl.Diagnostics{fault("Invalid address", placesOf(n.Body, n.Range)("address"),
+		"address is %q: write it with its scheme, as \"http://127.0.0.1:4646\", or https:// or unix://.", n.Address)}
+}
+
+// checkListen refuses what nobody can listen on.
+func checkListen(name, listen string, at hcl.Range) hcl.Diagnostics {
+	if _, _, err := net.SplitHostPort(listen); err == nil {
+		return nil
+	}
+	return hcl.Diagnostics{fault("Invalid address", at, "%s is %q: write host and port, as \"127.0.0.1:9090\", or \":9090\" for all addresses of the machine.", name, listen)}
+}
+
 // check refuses limits that would stop everything, or nothing.
 func (l *limitsConfig) check() hcl.Diagnostics {
-	if l == nil || (l.MaxActive >= 0 && l.MaxFailures >= 0) {
+	sound := func(n *int) bool { return n == nil || *n >= 1 }
+	if l == nil || (sound(l.MaxActive) && sound(l.MaxFailures)) {
 		return nil
 	}
 	return hcl.Diagnostics{{
@@ -146,7 +171,13 @@ func (c *config) limits() reconcile.Limits {
 	if c.Limits == nil {
 		return reconcile.Limits{}
 	}
-	return reconcile.Limits{MaxActive: c.Limits.MaxActive, MaxFailures: c.Limits.MaxFailures}
+	given := func(n *int) int {
+		if n == nil {
+			return 0 // the default
+		}
+		return *n
+	}
+	return reconcile.Limits{MaxActive: given(c.Limits.MaxActive), MaxFailures: given(c.Limits.MaxFailures)}
 }
 
 // placeIn makes every path that is relative one of the folder that drover.hcl stands in.

@@ -22,5 +22,9 @@ func (h *httpConfig) complete() hcl.Diagnostics {
 	if h == nil {
 		return nil
 	}
-	return h.token().check(placesOf(h.Body, h.Range))
+	at := placesOf(h.Body, h.Range)
+	if h.Listen == "" { // Such is a file that Nomad fills in for a task without the port: the proxy's, which has no use for it.
+		return h.token().check(at)
+	}
+	return append(checkListen("listen", h.Listen, at("listen")), h.token().check(at)...)
 }

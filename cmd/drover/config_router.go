@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -118,6 +119,23 @@ func (r *routerConfig) checkInstances() hcl.Diagnostics {
 		return hcl.Diagnostics{fault("Instances given twice", r.Range, "Router %q has both instances and instances_service: leave one out.", r.Name)}
 	}
 	return nil
+}
+
+// checkAddresses sees that the proxy can listen, and can be asked.
+func (r *routerConfig) checkAddresses() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	at := placesOf(r.Body, r.Range)
+	for name, listen := range map[string]string{"listen": r.Listen, "admin": r.Admin} {
+		if listen != "" {
+			diags = append(diags, checkListen(name, listen, at(name))...)
+		}
+	}
+	for _, instance := range r.Instances {
+		if u, err := url.Parse(instance); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			diags = append(diags, fault("Invalid address", at("instances"), "%q is no address of an instance: write it as \"http://HOST:PORT\".", instance))
+		}
+	}
+	return diags
 }
 
 // checkProtocols sees that the endpoints are spoken to in a way that is known.

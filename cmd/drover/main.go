@@ -137,8 +137,8 @@ func parse(f *flag.FlagSet, args []string) (code int, done bool) {
 	return 0, false
 }
 
-// anyArgs lets a command take any number of arguments.
-const anyArgs = -1
+// maybeOne lets a command take one argument or none.
+const maybeOne = -1
 
 // configured reads the flags of f, with -config beside them, sees to the number of arguments, and reads the
 // configuration. When done is true, code is what to exit with.
@@ -160,7 +160,7 @@ func (c *console) flagged(f *flag.FlagSet, args []string, want int) (path string
 	if code, done := parse(f, args); done {
 		return "", code, true
 	}
-	if want != anyArgs && f.NArg() != want {
+	if n := f.NArg(); n != want && (want != maybeOne || n > 1) { // Also flags behind the argument, which would be lost.
 		f.Usage()
 		return "", 1, true
 	}

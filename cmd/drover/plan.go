@@ -18,7 +18,7 @@ import (
 func runPlan(ctx context.Context, c *console, args []string) int {
 	f := c.flags("plan", "plan [-config drover.hcl] [-json] [RELEASE]\n\nExit code: 0 nothing to do, 2 there are changes, 1 something is wrong.")
 	asJSON := f.Bool("json", false, "print the plan as JSON")
-	conf, code, done := c.configured(f, args, anyArgs)
+	conf, code, done := c.configured(f, args, maybeOne)
 	if done {
 		return code
 	}

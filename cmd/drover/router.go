@@ -44,7 +44,9 @@ var routerTakes = map[string]takes{
 	routerProxy: {
 		attributes: []string{"instances", "instances_service", "listen", "admin", "state_file", "trust_forwarded"},
 		routes:     true, routeAttributes: []string{"hosts", "protocol"},
-		check: func(r *routerConfig) hcl.Diagnostics { return append(r.checkInstances(), r.checkProtocols()...) },
+		check: func(r *routerConfig) hcl.Diagnostics {
+			return slices.Concat(r.checkInstances(), r.checkAddresses(), r.checkProtocols())
+		},
 	},
 	routerHAProxy:  {attributes: []string{"sockets", "folder"}, routes: true, routeAttributes: []string{"backend", "defaults"}, check: (*routerConfig).checkHAProxy},
 	routerNGINX:    {attributes: []string{"file", "admin", "log", "copies", "test", "reload"}, routes: true, check: (*routerConfig).checkNGINX},

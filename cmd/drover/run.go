@@ -25,6 +25,10 @@ func runDaemon(ctx context.Context, c *console, args []string) int {
 	if code, done := parse(f, args); done {
 		return code
 	}
+	if f.NArg() > 0 {
+		f.Usage()
+		return 1
+	}
 	logger, err := newLogger(c, *level)
 	if err != nil {
 		return c.fail(err)

@@ -16,7 +16,7 @@ import (
 func runStatus(ctx context.Context, c *console, args []string) int {
 	f := c.flags("status", "status [-config drover.hcl] [-json] [RELEASE]")
 	asJSON := f.Bool("json", false, "print the records as JSON")
-	conf, code, done := c.configured(f, args, anyArgs)
+	conf, code, done := c.configured(f, args, maybeOne)
 	if done {
 		return code
 	}

@@ -15,7 +15,7 @@ import (
 func runWhy(ctx context.Context, c *console, args []string) int {
 	f := c.flags("why", "why [-config drover.hcl] [-inputs] RELEASE")
 	inputs := f.Bool("inputs", false, "print what the last decisions were made on, for drover replay")
-	conf, code, done := c.configured(f, args, anyArgs)
+	conf, code, done := c.configured(f, args, maybeOne)
 	if done {
 		return code
 	}
