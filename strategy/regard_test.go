@@ -112,3 +112,27 @@ func TestAGroupWithoutCanariesFails(t *testing.T) {
 		}
 	}
 }
+
+// TestAFirstReleaseThatFailedUnderAnotherName: what Drover stopped is no person's stop, also when Git asks for the same job under
+// another name.
+func TestAFirstReleaseThatFailedUnderAnotherName(t *testing.T) {
+	for code, want := range map[strategy.ReasonCode]strategy.Phase{strategy.GateFailed: strategy.First, strategy.StoppedByPerson: strategy.Resting} {
+		w := newWorld("b", false)
+		w.stop()
+		o := w.observe()
+		o.Cluster.Revision = revision("a")
+		o.Desired.Revision.Digest = revision("a").Digest
+		r := strategy.Rollout{
+			Release: "web", Job: job, Phase: strategy.Resting, ID: "r", Since: w.now, Seen: w.now, Plan: w.plan, Registered: true,
+			Canary: strategy.Trial{Revision: revision("a"), Service: service},
+			Last:   strategy.Outcome{Kind: strategy.OutcomeCondemned, Revision: revision("a"), Reason: strategy.Reason{Code: code}},
+		}
+		if code == strategy.StoppedByPerson {
+			r.Last.Kind = strategy.OutcomeParked
+		}
+		r, _, why := strategy.Advance(r, o, w.now.Add(time.Second))
+		if r.Phase != want {
+			t.Errorf("after %s got %s, %s, want %s", code, r.Phase, why.Text, want)
+		}
+	}
+}

@@ -105,7 +105,7 @@ func (m *machine) underWayKey() string {
 
 // reportEnd says how the last rollout ended, on the commit that asked for it.
 func (m *machine) reportEnd() {
-	if m.Last.Kind == OutcomeNone || m.Last.Kind == OutcomeSuperseded {
+	if m.Last.Kind == OutcomeNone || m.Last.Kind == OutcomeSuperseded || m.Last.Reason.Code == Pruned {
 		return
 	}
 	state, text := ReportError, fmt.Sprintf("%s %s: %s", m.Last.Revision, m.Last.Kind, m.Last.Reason.Text)

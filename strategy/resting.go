@@ -130,11 +130,19 @@ func (m *machine) dropped() Reason {
 		return Reason{Code: NothingAsked, Text: m.o.GitProblem + ": what runs is left alone"}
 	case c.Exists && !c.Stopped && c.Marker != (Marker{}):
 		m.act(Action{Kind: ActStop, Job: m.Job, ModifyIndex: c.ModifyIndex})
+		if !m.isPruned() { // So that it is known by whom, when Git asks for it again.
+			m.Last = Outcome{Kind: OutcomeWithdrawn, Revision: m.Stable.Revision, Reason: Reason{Code: Pruned, Text: m.o.GitProblem}, At: m.now}
+		}
 		return Reason{Code: Pruned, Text: m.o.GitProblem + ": stopping the job, as prune asks"}
 	case c.Exists && !c.Stopped:
 		return Reason{Code: NothingAsked, Text: m.o.GitProblem + ": what runs was not registered by Drover, so it is not pruned"}
 	}
 	return Reason{Code: Pruned, Text: m.o.GitProblem + ": the job is stopped"}
+}
+
+// isPruned tells whether what was stable was stopped by Drover, since Git did not ask for it any more.
+func (m *machine) isPruned() bool {
+	return m.Last.Reason.Code == Pruned && m.Last.Revision == m.Stable.Revision
 }
 
 // anotherJob leaves a job that runs where it is, with its traffic, though Git names another one: Drover moves one job from
@@ -268,6 +276,9 @@ func (m *machine) strayCanaries() bool {
 
 func (m *machine) upToDate(rests bool) Reason {
 	c := m.o.Cluster
+	if m.isPruned() { // It was not stopped after all, or somebody started it.
+		m.Last = Outcome{}
+	}
 	if c.Version != m.Stable.Version {
 		if !c.Revision.SameSpec(m.Stable.Revision) {
 			return m.drifted()
@@ -314,7 +325,9 @@ func (m *machine) restWithoutJob(d *Desired) Reason {
 		return why
 	}
 	why := Reason{Code: Started, Text: fmt.Sprintf("first release of %s: %s by %s", d.Job.Ref.ID, d.Revision, commitText(d.Commit))}
-	if d.Revision == m.Stable.Revision && m.asked(CommandRetry) {
+	if d.Revision == m.Stable.Revision && m.isPruned() {
+		why = Reason{Code: Started, Text: fmt.Sprintf("%s was pruned: it is started again, by %s", d.Revision, commitText(d.Commit))}
+	} else if d.Revision == m.Stable.Revision && m.asked(CommandRetry) {
 		why = Reason{Code: Started, Text: fmt.Sprintf("somebody stopped the job: %s is started again, as %s asks", d.Revision, m.o.Command.By)}
 	} else if d.Revision == m.Stable.Revision {
 		why = Reason{Code: Correcting, Text: fmt.Sprintf("somebody stopped the job: %s is started again, as drift = \"correct\" asks", d.Revision)}
@@ -324,17 +337,25 @@ func (m *machine) restWithoutJob(d *Desired) Reason {
 }
 
 // staysStopped tells whether a person stopped what Git still asks for. What Drover stopped itself, after a first release that
-// failed, is started when Git asks for it again, and anything when a person has it retried; what was parked is parked no more then.
+// failed or because it was gone from Git, is started when Git asks for it again, and anything when a person has it retried; what was parked is parked no more then.
 func (m *machine) staysStopped(d *Desired) bool {
-	c, last := m.o.Cluster, m.Last
-	again := last.Revision == d.Revision && (last.Kind == OutcomeParked || (m.Stable.Revision.IsZero() && last.Kind == OutcomeWithdrawn))
+	c := m.o.Cluster
 	_, waits := m.mayNotBegin(d)
 	retried := m.asked(CommandRetry) && !waits && len(d.Refusals) == 0
-	if again || retried || (d.Release.Drift == DriftCorrect && !m.corrected()) {
+	if m.stoppedBefore(d) || retried || (d.Release.Drift == DriftCorrect && !m.corrected()) {
 		return false
 	}
 	if !c.Exists { // Nomad forgets a job some hours after it was stopped.
 		return d.Revision == m.Stable.Revision
 	}
 	return d.Revision == m.Stable.Revision || (d.Revision.SameSpec(c.Revision) && d.Revision.Attempt <= max(c.Revision.Attempt, 1))
+}
+
+// stoppedBefore tells whether it was Drover that stopped the job, and what Git asks for may be started.
+func (m *machine) stoppedBefore(d *Desired) bool {
+	last, first := m.Last, m.Stable.Revision.IsZero()
+	if last.Revision == d.Revision {
+		return last.Kind == OutcomeParked || m.isPruned() || (first && last.Kind == OutcomeWithdrawn)
+	}
+	return first && m.Registered && last.Kind != OutcomeNone && last.Reason.Code != StoppedByPerson // Another name of the same job.
 }
