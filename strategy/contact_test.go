@@ -106,3 +106,23 @@ func TestFirstReleaseGivesWay(t *testing.T) {
 		t.Errorf("got %s, %s, want it to wait for their deployment", r.Phase, r.Reason.Text)
 	}
 }
+
+// TestWayBackThatAPersonEnded: they promoted the version that came back before all of it was ready. The next rollout goes back to
+// that one, and not to the version that failed.
+func TestWayBackThatAPersonEnded(t *testing.T) {
+	w := newWorld("c", false)
+	w.register("b", strategy.Marker{})
+	w.register("a", strategy.Marker{Rollout: "r", Role: strategy.RoleReverse, Revision: revision("a")})
+	w.each(func(a *strategy.Alloc) { a.Ready = true })
+	w.dep.Promoted = true
+	w.each(func(a *strategy.Alloc) { a.Ready, a.Canary = a.ID == w.allocs[0].ID, false })
+	r := strategy.Rollout{
+		Release: "web", Job: job, Phase: strategy.Blocked, Stuck: strategy.Reversing, ID: "r", Since: w.now, Seen: w.now, Plan: w.plan, Registered: true,
+		Stable: strategy.Installed{Revision: revision("b"), Version: 1}, Canary: strategy.Trial{Revision: revision("a"), Service: service},
+		Condemned: []strategy.Revision{revision("b")}, Ending: &strategy.Outcome{Kind: strategy.OutcomeCondemned, Revision: revision("b")},
+	}
+	r, _, why := strategy.Advance(r, w.observe(), w.now.Add(time.Second))
+	if r.Phase != strategy.Placing || r.Canary.Revision != revision("c") || r.Stable.Revision != revision("a") || r.Stable.Version != 2 {
+		t.Errorf("got %s of %s from %+v (%s), want a rollout of c from a", r.Phase, r.Canary.Revision, r.Stable, why.Text)
+	}
+}

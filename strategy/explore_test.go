@@ -266,7 +266,8 @@ func (s *state) checkSplit(t tester, split strategy.Split, next strategy.Rollout
 // checkAct sees to it that nothing but a promotion, and the end of a failed first release, ends stable allocations.
 func (s *state) checkAct(t tester, a strategy.Action, before []strategy.Alloc, next strategy.Rollout) {
 	t.Helper()
-	if a.Kind == strategy.ActRegister && next.Phase == strategy.Blocked && next.IsCondemned(a.Registration.Marker.Revision) {
+	if a.Kind == strategy.ActRegister && next.Phase == strategy.Blocked && next.IsCondemned(a.Registration.Marker.Revision) &&
+		(next.Stuck == strategy.Reversing || a.Registration.Marker.Revision != next.Stable.Revision) { // What ran beside a trial runs again.
 		s.fatal(t, "a condemned revision is registered again")
 	}
 	s.checkOpen(t, a, before, next)

@@ -217,6 +217,9 @@ func (m *machine) blocked() Reason {
 		if why, promoting := m.promoteServing(d); promoting {
 			return why
 		}
+		if m.Stuck == Reversing && m.ours(RoleReverse) && c.Deployment.Promoted {
+			m.Stable = Installed{Revision: m.Canary.Revision, Version: c.Version} // Of what failed nothing runs any more.
+		}
 		rests, phase := m.finish(), Placing
 		if m.Stable == (Installed{}) {
 			if c.Exists && !c.Stopped && !m.ours(RoleFirst) {
