@@ -30,6 +30,9 @@ func (r *request) answer(rollout strategy.Rollout, err error) {
 // Do has a person's command obeyed in the next pass, and returns the rollout after it. It may be called at any time, and
 // blocks until that pass or the end of ctx. The command may be under way when ctx ends first; it is not begun after.
 func (l *Loop) Do(ctx context.Context, release string, command strategy.Command) (strategy.Rollout, error) {
+	if err := unfit(release, command); err != nil {
+		return strategy.Rollout{}, err
+	}
 	r := &request{command: command, answers: make(chan answer, 1)}
 	l.mu.Lock()
 	if l.asked[release] != nil {
@@ -46,6 +49,28 @@ func (l *Loop) Do(ctx context.Context, release string, command strategy.Command)
 	case a := <-r.answers:
 		return a.rollout, a.err
 	}
+}
+
+// releaseCommands are the commands that are of a release.
+var releaseCommands = []string{
+	string(strategy.CommandPause), string(strategy.CommandResume), string(strategy.CommandAbort), string(strategy.CommandApprove), string(strategy.CommandRetry),
+}
+
+// unfit says what is wrong with a command, whatever the release does. One that names no release would be taken for
+// accept-head, which is of none.
+func unfit(release string, command strategy.Command) error {
+	switch ofHead := command.Kind == strategy.CommandAcceptHead; {
+	case !ofHead && !slices.Contains(releaseCommands, string(command.Kind)):
+		all := append(slices.Clone(releaseCommands), string(strategy.CommandAcceptHead))
+		return fmt.Errorf("there is no command %q%s", command.Kind, strategy.Meant(string(command.Kind), all))
+	case ofHead && release != "":
+		return fmt.Errorf("%s is of no release, but %q is named", command.Kind, release)
+	case !ofHead && release == "":
+		return fmt.Errorf("%s: no release is named", command.Kind)
+	case command.By == "":
+		return fmt.Errorf("%s %q: it does not say who asks", command.Kind, release)
+	}
+	return nil
 }
 
 // withdraw takes back a request that nobody waits for any more: it must not be obeyed when this instance leads again.

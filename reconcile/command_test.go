@@ -67,3 +67,27 @@ func TestAnEndingProcessDecidesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestUnfitCommands are refused at once. Without a release a command would be obeyed as accept-head, which no release is
+// named for.
+func TestUnfitCommands(t *testing.T) {
+	w := newWorld(t, 50)
+	w.restart()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, test := range []struct {
+		release string
+		command strategy.Command
+		want    string
+	}{
+		{"", strategy.Command{Kind: strategy.CommandAbort, By: "robin"}, "abort: no release is named"},
+		{checkout, strategy.Command{Kind: "abrot", By: "robin"}, `there is no command "abrot": did you mean "abort"?`},
+		{checkout, strategy.Command{By: "robin"}, `there is no command ""`},
+		{checkout, strategy.Command{Kind: strategy.CommandAcceptHead, By: "robin"}, `accept-head is of no release, but "checkout-api" is named`},
+		{checkout, strategy.Command{Kind: strategy.CommandPause}, `pause "checkout-api": it does not say who asks`},
+	} {
+		if _, err := w.loop.Do(ended, test.release, test.command); err == nil || err.Error() != test.want {
+			t.Errorf("%q, %+v: got error %v, want %s", test.release, test.command, err, test.want)
+		}
+	}
+}
