@@ -113,12 +113,12 @@ func (i *intent) isUnsure() bool {
 	return false
 }
 
-// heir is the release that a job is of now; "" when there is none. It is not sure while the job of any release is not known.
+// heir is the release that a job is of now; "" when there is none, as for a job that is not known. It is not sure while the job of any release is not known.
 func (i *intent) heir(job strategy.JobRef) (release string, sure bool) {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
 	for name, a := range i.asked {
-		if a.job == job {
+		if a.job == job && job != (strategy.JobRef{}) {
 			return name, true
 		}
 	}

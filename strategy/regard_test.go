@@ -136,3 +136,16 @@ func TestAFirstReleaseThatFailedUnderAnotherName(t *testing.T) {
 		}
 	}
 }
+
+// TestAJobThatNomadHasNoMore is not said to have been stopped by a person: the cluster may have been built anew.
+func TestAJobThatNomadHasNoMore(t *testing.T) {
+	w := newWorld("a", true)
+	r := strategy.Rollout{
+		Release: "web", Job: job, Phase: strategy.Resting, Since: w.now, Seen: w.now, Stable: strategy.Installed{Revision: revision("a")},
+		Canary: strategy.Trial{Revision: revision("a"), Service: service}, Last: strategy.Outcome{Kind: strategy.OutcomePromoted, Revision: revision("a")},
+	}
+	r, actions, why := strategy.Advance(r, w.observe(), w.now.Add(time.Second))
+	if r.Phase != strategy.Resting || why.Code != strategy.StoppedByPerson || strings.Contains(why.Text, "by a person") {
+		t.Errorf("got %s with %+v: %s", r.Phase, actions, why.Text)
+	}
+}

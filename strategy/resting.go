@@ -311,11 +311,14 @@ func (m *machine) relabel(d *Desired) Reason {
 
 // restWithoutJob decides for a job that does not run.
 func (m *machine) restWithoutJob(d *Desired) Reason {
+	c := m.o.Cluster
 	switch {
 	case m.IsCondemned(d.Revision):
 		return Reason{Code: AlreadyCondemned, Text: fmt.Sprintf("%s was condemned (%s), and nothing runs: commit another revision, or set attempt = %d", d.Revision, m.Last.Reason.Text, d.Revision.Attempt+1)}
 	case d.Revision == m.Parked:
 		return Reason{Code: AlreadyParked, Text: fmt.Sprintf("%s was parked, and nothing runs: %s. Another revision, a higher attempt or drover retry %s starts anew", d.Revision, m.Last.Reason.Text, m.Release)}
+	case m.staysStopped(d) && !c.Exists:
+		return Reason{Code: StoppedByPerson, Text: fmt.Sprintf("Nomad has no job %s any more, and it was not Drover that stopped it: it stays so until Git asks for another revision than %s, or drover retry %s starts it", m.Job.ID, d.Revision, m.Release)}
 	case m.staysStopped(d):
 		return Reason{Code: StoppedByPerson, Text: fmt.Sprintf("the job was stopped by a person: it stays so until Git asks for another revision than %s, or drover retry %s starts it", d.Revision, m.Release)}
 	case len(d.Refusals) > 0:
