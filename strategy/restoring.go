@@ -214,26 +214,32 @@ func (m *machine) blocked() Reason {
 		return m.retryWayBack()
 	}
 	if m.another(d) {
-		if why, promoting := m.promoteServing(d); promoting {
-			return why
-		}
-		if m.Stuck == Reversing && m.ours(RoleReverse) && c.Deployment.Promoted {
-			m.Stable = Installed{Revision: m.Canary.Revision, Version: c.Version} // Of what failed nothing runs any more.
-		}
-		rests, phase := m.finish(), Placing
-		if m.Stable == (Installed{}) {
-			if c.Exists && !c.Stopped && !m.ours(RoleFirst) {
-				return rests // What somebody else registered is to be stable first, where it serves.
-			}
-			phase = First
-		}
-		return m.begin(phase, d, Reason{Code: Superseded, Text: fmt.Sprintf("the way back was blocked; Git asks for %s at %s", d.Revision, d.Commit.Short())})
+		return m.goOnFromBlocked(d)
 	}
 	trusted := m.Stable.Revision
 	if m.Stuck == Reversing {
 		trusted = m.Canary.Revision
 	}
 	return m.hold(StableUnready, "%s is not ready: what is ready serves. Mend it and run drover retry %s, or commit another revision", trusted, m.Release)
+}
+
+// goOnFromBlocked begins what Git asks for, from what is left of a way back that was blocked.
+func (m *machine) goOnFromBlocked(d *Desired) Reason {
+	if why, promoting := m.promoteServing(d); promoting {
+		return why
+	}
+	c, phase := m.o.Cluster, Placing
+	if m.Stuck == Reversing && m.ours(RoleReverse) && c.Deployment.Promoted {
+		m.Stable = Installed{Revision: m.Canary.Revision, Version: c.Version} // Of what failed nothing runs any more.
+	}
+	rests := m.finish()
+	if m.Stable == (Installed{}) {
+		if c.Exists && !c.Stopped && !m.ours(RoleFirst) {
+			return rests // What somebody else registered is to be stable first, where it serves.
+		}
+		phase = First
+	}
+	return m.begin(phase, d, Reason{Code: Superseded, Text: fmt.Sprintf("the way back was blocked; Git asks for %s at %s", d.Revision, d.Commit.Short())})
 }
 
 // promoteServing promotes canaries that are all that serves, before anything is registered in their place: that would end
