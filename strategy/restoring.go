@@ -108,7 +108,9 @@ func (m *machine) finish() Reason {
 	case OutcomeParked:
 		m.Parked = end.Revision
 	case OutcomeCondemned:
-		m.announce(end)
+		if m.Last.Kind != OutcomeCondemned || m.Last.Revision != end.Revision { // Else its canaries came late, and all was said.
+			m.announce(end)
+		}
 	case OutcomeNone, OutcomePromoted, OutcomeWithdrawn, OutcomeSuperseded:
 	}
 	m.Last, m.Ending, m.Weight, m.Evidence, m.Paused = end, nil, 0, Evidence{}, ""
