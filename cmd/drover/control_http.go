@@ -32,8 +32,9 @@ func guard(token secret, next http.Handler) http.Handler {
 			http.Error(w, "the daemon's own token cannot be read: see its configuration", http.StatusInternalServerError)
 			return
 		}
-		shown, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !bearer || !same(shown, want) {
+		// The name of the scheme may be written in any way, and space at the end of a header does not arrive.
+		scheme, shown, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		if !strings.EqualFold(scheme, "Bearer") || !same(strings.TrimSpace(shown), strings.TrimSpace(want)) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="drover"`)
 			http.Error(w, "the token is missing or wrong: give it in "+tokenVariable+" or -token-file", http.StatusUnauthorized)
 			return

@@ -46,6 +46,7 @@ func TestCommandsOverHTTP(t *testing.T) {
 	}{
 		{"right token", "s3cret\n", "s3cret", []string{"-address", server.URL, "web"}, ""},
 		{"token of a file", "s3cret\n", "", []string{"-address", server.URL, "-token-file", file, "web"}, ""},
+		{"token with a space behind it", "s3cret \n", "s3cret ", []string{"-address", server.URL, "web"}, ""},
 		{"wrong token", "s3cret\n", "s3cre", []string{"-address", server.URL, "web"}, "the daemon refused: the token is missing or wrong"},
 		{"token that was replaced", "an0ther\n", "s3cret", []string{"-address", server.URL, "web"}, "the token is missing or wrong"},
 		{"daemon whose file is empty", "\n", "s3cret", []string{"-address", server.URL, "web"}, "the daemon's own token cannot be read"},
@@ -86,7 +87,7 @@ func TestGuardTakesThisMachineOnly(t *testing.T) {
 		reached = false
 		request := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/command", nil)
 		request.RemoteAddr = from
-		request.Header.Set("Authorization", "Bearer s3cret")
+		request.Header.Set("Authorization", "bearer s3cret")
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, request)
 		if answer.Code != want || reached != (want == http.StatusOK) {
