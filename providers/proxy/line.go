@@ -143,6 +143,9 @@ func head(in *bufio.Reader, r *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := checkStatus(response); err != nil {
+			return nil, err
+		}
 		if response.StatusCode == http.StatusSwitchingProtocols {
 			return nil, errors.New("the endpoint switched protocols and was not asked to")
 		}

@@ -87,3 +87,17 @@ func TestRequestTrailers(t *testing.T) {
 		t.Errorf("%d, the trailer is %q", got, sum)
 	}
 }
+
+// TestStatusThatIsNone is an endpoint's fault, not the end of the user's connection.
+func TestStatusThatIsNone(t *testing.T) {
+	f := frontOf(t, startRaw(t, func(_ int64, conn net.Conn, in *bufio.Reader) {
+		for readHead(in) {
+			fmt.Fprint(conn, "HTTP/1.1 099 None\r\nContent-Length: 2\r\n\r\nok")
+		}
+	}), proxy.Timeouts{})
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		if _, status := f.send(t, method, "shop", "/", "body"); status != http.StatusBadGateway {
+			t.Errorf("%s: status %d, want 502", method, status)
+		}
+	}
+}

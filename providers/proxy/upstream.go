@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -78,7 +79,7 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 			x.backend.underWay.Add(-1)
 		}
 		x.backend = next
-		response, err := u.send(x, attempt(r, body, next.endpoint.Address))
+		response, err := u.ask(x, attempt(r, body, next.endpoint.Address))
 		if err == nil {
 			x.status = response.StatusCode
 			x.head.Store(true)
@@ -106,6 +107,15 @@ func (u *upstream) unanswered(x *exchange, b *backend, err error) {
 		"alloc", b.endpoint.Alloc, "address", b.endpoint.Address, "error", err)
 }
 
+// ask sends a request to the host of its URL, and returns an answer that can be handed on.
+func (u *upstream) ask(x *exchange, r *http.Request) (*http.Response, error) {
+	response, err := u.send(x, r)
+	if err == nil {
+		err = checkStatus(response)
+	}
+	return response, err
+}
+
 // send sends a request to the host of its URL.
 func (u *upstream) send(x *exchange, r *http.Request) (*http.Response, error) {
 	switch {
@@ -115,6 +125,14 @@ func (u *upstream) send(x *exchange, r *http.Request) (*http.Response, error) {
 		return u.lines.exchange(r, r.URL.Host)
 	}
 	return u.transport.RoundTrip(r)
+}
+
+// checkStatus refuses, and ends, an answer whose status cannot be handed on.
+func checkStatus(response *http.Response) error {
+	if response.StatusCode >= http.StatusContinue {
+		return nil
+	}
+	return errors.Join(fmt.Errorf("the endpoint gave status %03d, which is none", response.StatusCode), response.Body.Close())
 }
 
 // closeIdle closes the connections that no request uses.
