@@ -62,7 +62,7 @@ func makePlan(ctx context.Context, conf *config, only string) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{Extra: reconcile.Peak(previews, opts.Limits), mistakes: loop.Mistakes(), one: only != ""}
+	p := &plan{Releases: []planned{}, Extra: reconcile.Peak(previews, opts.Limits), mistakes: loop.Mistakes(), one: only != ""}
 	if only != "" {
 		var names []string
 		for _, preview := range previews {

@@ -57,7 +57,7 @@ type unused struct {
 // code is the exit code.
 func (p *plan) code() int {
 	switch {
-	case p.Problems > 0:
+	case p.Problems > 0, len(p.mistakes) > 0: // Not every mistake is of a release.
 		return 1
 	case p.Changes > 0:
 		return 2
