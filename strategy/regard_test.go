@@ -52,7 +52,24 @@ func TestBlockedKeepsTheGroupThatServes(t *testing.T) {
 		Condemned: []strategy.Revision{revision("b")}, Ending: &strategy.Outcome{Kind: strategy.OutcomeCondemned, Revision: revision("b")},
 	}
 	r, _, why := strategy.Advance(r, o, w.now.Add(time.Second))
-	if r.Phase != strategy.Blocked {
+	if r.Phase != strategy.Blocked || !strings.Contains(why.Text, "no group") {
+		t.Errorf("got %s of %s: %s", r.Phase, r.Canary.Revision, why.Text)
+	}
+}
+
+// TestBlockedFirstReleaseGoesOn with another group: nothing of what failed is to be kept.
+func TestBlockedFirstReleaseGoesOn(t *testing.T) {
+	w := newWorld("c", false)
+	w.marker = strategy.Marker{Rollout: "r", Revision: revision("b"), Role: strategy.RoleFirst}
+	o := w.observe()
+	o.Desired.Job.Groups = []strategy.GroupSpec{{Name: "renamed", Count: 2, Services: []string{service}}}
+	r := strategy.Rollout{
+		Release: "web", Job: job, Phase: strategy.Blocked, Stuck: strategy.Restoring, ID: "r", Since: w.now, Seen: w.now, Plan: w.plan, Registered: true,
+		Canary: strategy.Trial{Revision: revision("b"), Service: service}, Condemned: []strategy.Revision{revision("b")},
+		Ending: &strategy.Outcome{Kind: strategy.OutcomeCondemned, Revision: revision("b")},
+	}
+	r, _, why := strategy.Advance(r, o, w.now.Add(time.Second))
+	if r.Phase != strategy.First || r.Canary.Revision != revision("c") {
 		t.Errorf("got %s of %s: %s", r.Phase, r.Canary.Revision, why.Text)
 	}
 }

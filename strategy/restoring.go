@@ -3,6 +3,7 @@ package strategy
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -192,8 +193,19 @@ func (m *machine) another(d *Desired) bool {
 	if d == nil || m.o.Forced != "" || d.Job.Ref != m.Job || d.Revision == m.Stable.Revision || d.Revision == m.Canary.Revision || m.IsCondemned(d.Revision) {
 		return false
 	}
-	_, cut := m.cutOff(d)
-	return !cut && len(d.Refusals) == 0
+	return m.declined(d) == ""
+}
+
+// declined is why what Git asks for is not gone on with from a way back that is blocked; "" when it is. A first release has nothing
+// that is to be kept.
+func (m *machine) declined(d *Desired) string {
+	switch why, cut := m.cutOff(d); {
+	case len(d.Refusals) > 0:
+		return fmt.Sprintf("%s cannot be released: %s", d.Revision, strings.Join(d.Refusals, "; "))
+	case cut && !m.Stable.Revision.IsZero():
+		return why.Text
+	}
+	return ""
 }
 
 // blocked waits for stable to become ready, or for Git to ask for something else.
@@ -222,7 +234,11 @@ func (m *machine) blocked() Reason {
 	if m.Stuck == Reversing {
 		trusted = m.Canary.Revision
 	}
-	return m.hold(StableUnready, "%s is not ready: what is ready serves. Mend it and run drover retry %s, or commit another revision", trusted, m.Release)
+	text := fmt.Sprintf("%s is not ready: what is ready serves. Mend it and run drover retry %s, or commit another revision", trusted, m.Release)
+	if d != nil && d.Revision != m.Stable.Revision && d.Revision != m.Canary.Revision && m.declined(d) != "" {
+		text += ": " + m.declined(d)
+	}
+	return m.hold(StableUnready, "%s", text)
 }
 
 // goOnFromBlocked begins what Git asks for, from what is left of a way back that was blocked.
