@@ -125,10 +125,11 @@ func (r *routerConfig) checkInstances() hcl.Diagnostics {
 func (r *routerConfig) checkAddresses() hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	at := placesOf(r.Body, r.Range)
-	for name, listen := range map[string]string{"listen": r.Listen, "admin": r.Admin} {
-		if listen != "" {
-			diags = append(diags, checkListen(name, listen, at(name))...)
-		}
+	if r.Listen != "" {
+		diags = append(diags, checkListen("listen", r.Listen, at("listen"))...)
+	}
+	if r.Admin != "" {
+		diags = append(diags, checkListen("admin", r.Admin, at("admin"))...)
 	}
 	for _, instance := range r.Instances {
 		if u, err := url.Parse(instance); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
