@@ -63,12 +63,14 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Ti
 			state.Condemned = r.Condemned // What the cluster cannot keep is not asked of it.
 		}
 		o.Cluster = &state
-		o.Desired = served(o.Desired, r, state)
 	})
 	if service != "" {
 		wait.Go(func() { l.observeTraffic(ctx, t, &o, now) })
 	}
 	wait.Wait()
+	if o.Cluster != nil {
+		o.Desired = served(o.Desired, r, *o.Cluster)
+	}
 	l.observeGates(ctx, r, &o, now)
 	return o
 }
