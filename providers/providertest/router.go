@@ -155,7 +155,7 @@ type routerSuite struct {
 }
 
 // settles bounds how often a split that was applied is looked for.
-const settles = 100
+const settles = 1000
 
 const (
 	shopRelease  = "shop"
