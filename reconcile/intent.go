@@ -113,7 +113,8 @@ func (i *intent) isUnsure() bool {
 	return false
 }
 
-// heir is the release that a job is of now; "" when there is none, as for a job that is not known. It is not sure while the job of any release is not known.
+// heir is the release that a job is of now; "" when there is none, as for a job that is not known. It is not sure while the job
+// of any release is not known.
 func (i *intent) heir(job strategy.JobRef) (release string, sure bool) {
 	i.mu.RLock()
 	defer i.mu.RUnlock()

@@ -78,7 +78,7 @@ func (l *Loop) observe(ctx context.Context, name string, t *tracked, now time.Ti
 // observeGone says of a release that is gone from Git whether its job is to be stopped for it, and why not.
 func (l *Loop) observeGone(r strategy.Rollout, o *strategy.Observation) {
 	heir, sure := l.intent.heir(r.Job)
-	o.Heir, o.Prune = heir, false
+	o.Heir = heir
 	switch {
 	case heir != "":
 		o.GitProblem += fmt.Sprintf(", and its job is that of release %q", heir)

@@ -50,7 +50,7 @@ func (m *machine) scale() (Reason, bool) {
 			m.Counts[g.Name] = g.Count
 			continue
 		}
-		if why, forced := m.mayNotScale(g); forced {
+		if why, waits := m.headWaits(fmt.Sprintf("group %q is not scaled to %d", g.Name, g.Count)); waits {
 			return why, true
 		}
 		if c.Deployment.Status == DeploymentRunning {
@@ -58,17 +58,6 @@ func (m *machine) scale() (Reason, bool) {
 		}
 		m.act(Action{Kind: ActScale, Job: m.Job, Group: g.Name, Count: g.Count})
 		return Reason{Code: Scaling, Text: fmt.Sprintf("scaling group %q from %d to %d, as Git asks", g.Name, live, g.Count)}, true
-	}
-	return Reason{}, false
-}
-
-// mayNotScale says that the count is asked for by a head that was forced.
-func (m *machine) mayNotScale(g GroupSpec) (Reason, bool) {
-	switch {
-	case m.o.Wait != nil && m.o.Wait.Code == Waiting:
-		return *m.o.Wait, true
-	case m.o.Forced != "":
-		return Reason{Code: ForcedHead, Text: fmt.Sprintf("group %q is not scaled to %d: the branch was force-pushed to %.7s. Commit on top of it, or run drover accept-head", g.Name, g.Count, m.o.Forced)}, true
 	}
 	return Reason{}, false
 }

@@ -121,10 +121,7 @@ func (m *machine) sameAgain(d *Desired) (Reason, bool) {
 	c := m.o.Cluster
 	switch {
 	case c.Marker.Role.trial() && !c.Deployment.Promoted && c.Revision.SameSpec(d.Revision):
-		m.act(Action{Kind: ActRegister, Registration: &Registration{
-			Job: m.Job, Version: m.Stable.Version, ModifyIndex: c.ModifyIndex,
-			Marker: Marker{Rollout: m.ID, Revision: m.Stable.Revision, Role: RoleRestore},
-		}})
+		m.restore(c.ModifyIndex)
 		return m.trying("the same job is on trial: registering %s before %s is tried", m.Stable.Revision, m.Canary.Revision), true
 	case m.ours(RoleRestore) && !m.settled():
 		return waiting("%s is registered again; waiting for it to be ready before %s is tried", m.Stable.Revision, m.Canary.Revision), true

@@ -107,15 +107,25 @@ func (m *machine) start(d *Desired) Reason {
 
 // mayNotBegin says why a rollout that Git asks for waits for something else than the cluster.
 func (m *machine) mayNotBegin(d *Desired) (Reason, bool) {
+	if why, waits := m.headWaits(fmt.Sprintf("%s is not begun", d.Revision)); waits {
+		return why, true
+	}
 	switch {
-	case m.o.Wait != nil && m.o.Wait.Code == Waiting:
-		return *m.o.Wait, true
-	case m.o.Forced != "":
-		return Reason{Code: ForcedHead, Text: fmt.Sprintf("%s is not begun: the branch was force-pushed to %.7s. Commit on top of it, or run drover accept-head", d.Revision, m.o.Forced)}, true
 	case m.o.GitAway != nil:
 		return *m.o.GitAway, true
 	case m.o.Wait != nil:
 		return *m.o.Wait, true
+	}
+	return Reason{}, false
+}
+
+// headWaits says that the head may ask for nothing new, as one that was forced, and what is not done for that.
+func (m *machine) headWaits(undone string) (Reason, bool) {
+	switch {
+	case m.o.Wait != nil && m.o.Wait.Code == Waiting: // It was not compared yet.
+		return *m.o.Wait, true
+	case m.o.Forced != "":
+		return Reason{Code: ForcedHead, Text: fmt.Sprintf("%s: the branch was force-pushed to %.7s. Commit on top of it, or run drover accept-head", undone, m.o.Forced)}, true
 	}
 	return Reason{}, false
 }
@@ -340,7 +350,8 @@ func (m *machine) restWithoutJob(d *Desired) Reason {
 }
 
 // staysStopped tells whether a person stopped what Git still asks for. What Drover stopped itself, after a first release that
-// failed or because it was gone from Git, is started when Git asks for it again, and anything when a person has it retried; what was parked is parked no more then.
+// failed or because it was gone from Git, is started when Git asks for it again, and anything when a person has it retried; what
+// was parked is parked no more then.
 func (m *machine) staysStopped(d *Desired) bool {
 	c := m.o.Cluster
 	_, waits := m.mayNotBegin(d)

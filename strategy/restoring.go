@@ -80,13 +80,18 @@ func (m *machine) putBack() (Reason, bool) {
 		return waiting("waiting for an allocation of %s to be ready", m.Stable.Revision), true
 	case c.Marker.Role.trial() && !c.Deployment.Promoted && c.Revision != m.Stable.Revision:
 		// This rollout's registration, or that of one it superseded.
-		m.act(Action{Kind: ActRegister, Registration: &Registration{
-			Job: m.Job, Version: m.Stable.Version, ModifyIndex: c.ModifyIndex,
-			Marker: Marker{Rollout: m.ID, Revision: m.Stable.Revision, Role: RoleRestore},
-		}})
+		m.restore(c.ModifyIndex)
 		return m.trying("registering %s again", m.Stable.Revision), true
 	}
 	return Reason{}, false
+}
+
+// restore registers the stable spec again, as Nomad has it, when the job is still at that index.
+func (m *machine) restore(index uint64) {
+	m.act(Action{Kind: ActRegister, Registration: &Registration{
+		Job: m.Job, Version: m.Stable.Version, ModifyIndex: index,
+		Marker: Marker{Rollout: m.ID, Revision: m.Stable.Revision, Role: RoleRestore},
+	}})
 }
 
 // blockedAfter gives up waiting when the way back takes too long.

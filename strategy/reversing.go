@@ -82,10 +82,7 @@ func (m *machine) registerReverse() Reason {
 	}
 	if c.Marker.Role == RoleReverse && c.Revision == m.Canary.Revision && c.Deployment.Status == DeploymentFailed {
 		// Registered a second time it would be no change to Nomad, and place nothing.
-		m.act(Action{Kind: ActRegister, Registration: &Registration{
-			Job: m.Job, Version: m.Stable.Version, ModifyIndex: m.Base,
-			Marker: Marker{Rollout: m.ID, Revision: m.Stable.Revision, Role: RoleRestore},
-		}})
+		m.restore(m.Base)
 		return m.reverseDeadline(m.trying("registering %s, which serves, before %s is tried again", m.Stable.Revision, m.Canary.Revision))
 	}
 	r := &Registration{
